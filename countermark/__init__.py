@@ -1,0 +1,1 @@
+"""Countermark: the package `countermark`."""

@@ -1,0 +1,64 @@
+"""Writing files so that nothing is ever lost or half-written: beside the target, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from provenance.errors import CannotWrite, OutputExists
+
+
+@contextlib.contextmanager
+def written_beside(target: Path, *, force: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; rename it there when the block succeeds, remove it when it does not.
+
+    The temporary name keeps the suffix of the target, since muxers and the C2PA SDK choose their format by it.
+    Raises OutputExists when the target is there and `force` is false, CannotWrite when its folder refuses.
+    """
+    refuse_existing(target, force=force)
+    part = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(4)}.part{target.suffix}")
+    try:
+        part.touch(exist_ok=False)
+    except OSError as error:
+        raise CannotWrite(
+            f"{target}: cannot write there ({error.strerror})", hint="choose a folder that exists and is yours to write"
+        ) from error
+    try:
+        yield part
+        refuse_existing(target, force=force)
+        os.replace(part, target)
+    except OSError as error:
+        raise CannotWrite(f"{target}: writing failed ({error.strerror or error})", hint="is the disk full?") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def refuse_existing(target: Path, *, force: bool) -> None:
+    """Raise OutputExists when `target` is there already (a folder always, a file unless `force`)."""
+    if target.is_dir():
+        raise OutputExists(f"{target}: is a folder", hint="name a file to write")
+    if target.exists() and not force:
+        raise OutputExists(f"{target}: is there already", hint="choose another name, or overwrite with --force")
+
+
+def refuse_same_file(source: Path, target: Path) -> None:
+    """Raise OutputExists when `target` is `source` itself, under whatever name."""
+    with contextlib.suppress(OSError):
+        if target.exists() and os.path.samefile(source, target):
+            raise OutputExists(f"{target}: output would overwrite the input", hint="choose another name for the output")
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write secret bytes with mode 0600, beside and renamed; parents are made with mode 0700."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
