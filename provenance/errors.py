@@ -63,7 +63,9 @@ class UnknownName(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=3) or names[:8]
-        super().__init__(f"there is no {kind} called {name!r}", hint=f"did you mean {', '.join(near) or 'nothing: none exist'}?")
+        super().__init__(
+            f"there is no {kind} called {name!r}", hint=f"did you mean {', '.join(near) or 'nothing: none exist'}?"
+        )
 
 
 class OutputExists(UsageError):

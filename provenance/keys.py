@@ -35,6 +35,9 @@ _HEADER = "countermark key 1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
+_Bytes = bytes  # the class below has a method of that name
+
+
 def _hkdf(secret: bytes, info: str) -> bytes:
     return HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=None, info=info.encode()).derive(secret)
 
@@ -48,7 +51,7 @@ class KeyStream:
 
     key_name: str
     purpose: str
-    secret: bytes = field(repr=False)
+    secret: _Bytes = field(repr=False)
 
     def __post_init__(self) -> None:
         if len(self.secret) != KEY_BYTES:
@@ -63,7 +66,7 @@ class KeyStream:
         """Return an independent stream, for instance for one nonce."""
         return KeyStream(self.key_name, f"{self.purpose}/{label}", _hkdf(self.secret, f"derive:{label}"))
 
-    def bytes(self, label: str, count: int) -> bytes:
+    def bytes(self, label: str, count: int) -> _Bytes:
         """Return `count` pseudo-random bytes: the ChaCha20 key stream under HKDF(secret, label), counter and nonce 0."""
         cipher = Cipher(ChaCha20(_hkdf(self.secret, f"bytes:{label}"), bytes(16)), mode=None)
         return cipher.encryptor().update(bytes(count))
@@ -103,7 +106,7 @@ class KeyStream:
         """Return float64 (count,) standard normal values, by inversion of `uniforms`."""
         return np.asarray(ndtri(self.uniforms(label, count)))
 
-    def mac(self, label: str, message: bytes, bits: int) -> int:
+    def mac(self, label: str, message: _Bytes, bits: int) -> int:
         """Return the first `bits` (1 to 256) bits of HMAC-SHA-256 (RFC 2104) over label and message as an integer."""
         if not 1 <= bits <= 256:
             raise ValueError(f"bits must lie in 1 .. 256, not {bits}")
@@ -125,7 +128,8 @@ class Key:
             )
         if len(self.secret) != KEY_BYTES:
             raise KeyError_(
-                f"key {self.name!r} has {len(self.secret)} bytes", hint=f"a key has {KEY_BYTES}: make one with `countermark keys new`"
+                f"key {self.name!r} has {len(self.secret)} bytes",
+                hint=f"a key has {KEY_BYTES}: make one with `countermark keys new`",
             )
 
     @property
@@ -138,7 +142,9 @@ class Key:
         return KeyStream(self.name, purpose, _hkdf(self.secret, f"stream:{purpose}"))
 
 
-PUBLIC = Key(PUBLIC_NAME, hashlib.sha256(b"Countermark: the public key, form 1. Everybody may read and write here.").digest())
+PUBLIC = Key(
+    PUBLIC_NAME, hashlib.sha256(b"Countermark: the public key, form 1. Everybody may read and write here.").digest()
+)
 
 
 class KeyRing:
@@ -223,6 +229,7 @@ def _parse(text: str, path: Path) -> bytes:
     words = " ".join(lines[:-1])
     if words != _HEADER or not lines or not re.fullmatch(r"[0-9a-f]{64}", lines[-1]):
         raise KeyError_(
-            f"{path}: is no key file of form 1", hint=f"it should say {_HEADER!r} and then {2 * KEY_BYTES} hexadecimal digits"
+            f"{path}: is no key file of form 1",
+            hint=f"it should say {_HEADER!r} and then {2 * KEY_BYTES} hexadecimal digits",
         )
     return bytes.fromhex(lines[-1])

@@ -31,7 +31,9 @@ class Clip:
 
     def __post_init__(self) -> None:
         if self.frames.dtype != np.uint8 or self.frames.ndim != 4 or self.frames.shape[-1] != 3:
-            raise ValueError(f"frames must be uint8 (time, height, width, 3), not {self.frames.dtype} {self.frames.shape}")
+            raise ValueError(
+                f"frames must be uint8 (time, height, width, 3), not {self.frames.dtype} {self.frames.shape}"
+            )
         if self.times.shape != self.frames.shape[:1]:
             raise ValueError(f"{self.frames.shape[0]} frames need as many times, not {self.times.shape}")
         if len(self.times) > 1 and not (np.diff(self.times) > 0).all():

@@ -1,0 +1,147 @@
+"""What the container says about a video, before any frame is decoded."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+
+from provenance.errors import CannotRead
+
+STILL_CODECS = frozenset({"png", "mjpeg", "webp", "tiff", "bmp", "jpeg2000", "jpegxl"})
+STILL_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"})
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the container says.
+
+    width, height: as a player shows them: after rotation, before the sample aspect ratio is applied.
+    rotation_degrees: counter-clockwise turn that brings coded frames upright: 0, 90, 180 or 270.
+    frame_count: as the container states or duration and rate suggest; None when it says nothing. An approximation.
+    """
+
+    path: Path
+    container: str
+    codec: str
+    pixel_format: str
+    bit_depth: int
+    width: int
+    height: int
+    rotation_degrees: int
+    sample_aspect: Fraction
+    frame_rate: Fraction
+    time_base: Fraction
+    duration_seconds: float | None
+    frame_count: int | None
+    is_still: bool
+    full_range: bool
+    audio_streams: int
+    other_streams: int
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise CannotRead(f"{self.path}: has no pictures", hint="only files with a video stream can be examined")
+
+
+@contextlib.contextmanager
+def opened(path: Path, **options: Any) -> Iterator[av.container.InputContainer]:
+    """Open a file for reading; whatever FFmpeg says against it becomes CannotRead with one clear line."""
+    refuse_unreadable(path)
+    try:
+        with av.open(str(path), metadata_errors="replace", **options) as container:
+            yield container
+    except av.error.FFmpegError as error:
+        raise CannotRead(
+            f"{path}: cannot be read as a video ({_reason(error)})", hint="does it play in a player?"
+        ) from error
+
+
+def refuse_unreadable(path: Path) -> None:
+    """Raise CannotRead for what is missing, a folder, no regular file, or empty."""
+    try:
+        if path.is_dir():
+            raise CannotRead(f"{path}: is a folder", hint="name a file, or the files in it")
+        if not path.exists():
+            raise CannotRead(f"{path}: there is no such file", hint="is the name spelled right?")
+        if not path.is_file():
+            raise CannotRead(
+                f"{path}: is no regular file", hint="pipes and devices cannot be examined; save it to a file first"
+            )
+        if path.stat().st_size == 0:
+            raise CannotRead(f"{path}: is empty", hint="was the download or copy interrupted?")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise CannotRead(f"{path}: cannot be opened ({error.strerror})", hint="is it yours to read?") from error
+
+
+def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
+    """Read the description of the first video stream; decodes one frame to learn the rotation."""
+    if not container.streams.video:
+        raise CannotRead(f"{path}: has no video stream", hint="sound alone cannot be examined")
+    stream = container.streams.video[0]
+    first = _first_frame(path, container)
+    rotation = int(round(first.rotation / 90) * 90) % 360
+    width, height = (first.height, first.width) if rotation % 180 else (first.width, first.height)
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    duration = _duration(stream, container)
+    return VideoInfo(
+        path=path,
+        container=container.format.name,
+        codec=stream.codec_context.name,
+        pixel_format=first.format.name,
+        bit_depth=first.format.components[0].bits,
+        width=width,
+        height=height,
+        rotation_degrees=rotation,
+        sample_aspect=stream.sample_aspect_ratio or Fraction(1),
+        frame_rate=Fraction(rate),
+        time_base=Fraction(stream.time_base or Fraction(1, 1000)),
+        duration_seconds=duration,
+        frame_count=stream.frames or (round(duration * rate) if duration else None),
+        is_still=_is_still(path, stream),
+        full_range=is_full_range(first),
+        audio_streams=len(container.streams.audio),
+        other_streams=len(container.streams) - len(container.streams.audio) - 1,
+    )
+
+
+def is_full_range(frame: av.VideoFrame) -> bool:
+    """Whether luma spans 0 .. 255 (at 8 bits) rather than 16 .. 235."""
+    return (
+        frame.format.name.startswith("yuvj")
+        or int(frame.color_range) == 2
+        or not frame.format.name.startswith(("yuv", "nv", "p01", "gray"))
+    )
+
+
+def _first_frame(path: Path, container: av.container.InputContainer) -> av.VideoFrame:
+    for frame in container.decode(video=0):
+        return frame
+    raise CannotRead(f"{path}: no frame of it can be decoded", hint="is the file complete?")
+
+
+def _duration(stream: av.video.stream.VideoStream, container: av.container.InputContainer) -> float | None:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+def _is_still(path: Path, stream: av.video.stream.VideoStream) -> bool:
+    if path.suffix.lower() in STILL_SUFFIXES:
+        return True
+    return stream.codec_context.name in STILL_CODECS and stream.frames == 1
+
+
+def _reason(error: av.error.FFmpegError) -> str:
+    if error.errno == errno.ENOMEM:
+        return "it asks for more memory than there is"
+    return (error.strerror or "damaged").lower()

@@ -1,0 +1,133 @@
+"""Videos on disk, opened lazily: frames come as a stream of windows, and memory does not grow with length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from provenance.errors import CannotRead
+from provenance.video.clip import Clip, Window, luma_of
+from provenance.video.container import VideoInfo, describe, is_full_range, opened
+
+WINDOW_PIXELS = 16 * 1920 * 1080  # a window holds at most this many pixels, and at least one frame
+
+
+class Video:
+    """A file on disk. Opening it reads the container; frames are decoded when `windows` or `read` ask for them."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"Video({str(self.path)!r})"
+
+    @cached_property
+    def info(self) -> VideoInfo:
+        """What the container says; CannotRead when it is no video."""
+        with opened(self.path) as container:
+            return describe(self.path, container)
+
+    def windows(self, frames_per_window: int = 16, start_seconds: float = 0.0) -> Iterator[Window]:
+        """Decode from `start_seconds` on and yield windows of consecutive frames; large frames make shorter windows.
+
+        A file that breaks off is read up to the break. CannotRead when not even one frame can be decoded.
+        """
+        info = self.info
+        size = max(1, min(frames_per_window, WINDOW_PIXELS // (info.width * info.height)))
+        batch: list[av.VideoFrame] = []
+        times: list[float] = []
+        index = 0
+        for frame, seconds in self._frames(start_seconds):
+            batch.append(frame)
+            times.append(seconds)
+            if len(batch) == size:
+                yield _window(batch, times, index, info)
+                index += len(batch)
+                batch, times = [], []
+        if batch:
+            yield _window(batch, times, index, info)
+        elif index == 0:
+            raise CannotRead(f"{self.path}: no frame of it can be decoded", hint="is the file complete?")
+
+    def read(self, start_seconds: float = 0.0, seconds: float | None = None) -> Clip:
+        """Return a stretch of the video in memory."""
+        parts: list[Clip] = []
+        for window in self.windows(start_seconds=start_seconds):
+            keep = window.times < start_seconds + seconds if seconds is not None else np.ones(len(window), bool)
+            if keep.any():
+                parts.append(window.clip().select(keep))
+            if not keep.all():
+                break
+        if not parts:
+            raise CannotRead(f"{self.path}: ends before {start_seconds:.2f} s", hint="name an earlier start")
+        return Clip(np.concatenate([part.frames for part in parts]), np.concatenate([part.times for part in parts]))
+
+    def _frames(self, start_seconds: float) -> Iterator[tuple[av.VideoFrame, float]]:
+        """Yield decoded frames with their time in seconds from the first frame, strictly increasing."""
+        with opened(self.path) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            rate = float(stream.average_rate or stream.guessed_rate or 25)
+            origin: float | None = None
+            last = -1.0
+            try:
+                for index, frame in enumerate(container.decode(stream)):
+                    stamp = frame.time if frame.time is not None else index / rate
+                    origin = stamp if origin is None else origin
+                    last = max(stamp - origin, last + 1e-6) if last >= 0 else 0.0
+                    if last >= start_seconds - 1e-9:
+                        yield frame, last
+            except (av.error.InvalidDataError, av.error.EOFError):
+                if last < 0:  # nothing at all was decoded: say so; otherwise the file breaks off here
+                    raise
+
+
+def _window(batch: list[av.VideoFrame], times: list[float], index: int, info: VideoInfo) -> Window:
+    def luma() -> np.ndarray:
+        return np.stack([upright(_fitted(plane_luma(frame), info), info.rotation_degrees) for frame in batch])
+
+    def rgb() -> np.ndarray:
+        frames = (frame.to_ndarray(format="rgb24") for frame in batch)
+        return np.stack([upright(_fitted(frame, info), info.rotation_degrees) for frame in frames])
+
+    return Window(np.array(times), luma, rgb, index)
+
+
+def plane_luma(frame: av.VideoFrame) -> np.ndarray:
+    """Return the luma of a decoded frame: uint8 (height, width), full range, coded orientation."""
+    name = frame.format.name
+    if name.startswith("yuv") and not name.startswith("yuyv"):
+        depth = frame.format.components[0].bits
+        plane = frame.planes[0]
+        kind = np.uint8 if depth == 8 else np.dtype("<u2") if not name.endswith("be") else np.dtype(">u2")
+        row = plane.line_size // np.dtype(kind).itemsize
+        samples = np.frombuffer(plane, kind)[: row * plane.height].reshape(plane.height, row)[:, : frame.width]
+        return cv2.LUT(
+            np.ascontiguousarray(samples >> (depth - 8)).astype(np.uint8, copy=False),
+            _range_table(is_full_range(frame)),
+        )
+    return luma_of(frame.to_ndarray(format="rgb24"))
+
+
+def _range_table(full_range: bool) -> np.ndarray:
+    level = np.arange(256)
+    stretched = level if full_range else np.clip(np.round((level - 16) * 255 / 219), 0, 255)  # BT.709-6, item 4.6
+    return stretched.astype(np.uint8)
+
+
+def upright(frame: np.ndarray, rotation_degrees: int) -> np.ndarray:
+    """Turn a coded frame (height, width, ...) upright: counter-clockwise by `rotation_degrees`."""
+    return np.rot90(frame, rotation_degrees // 90) if rotation_degrees else frame
+
+
+def _fitted(frame: np.ndarray, info: VideoInfo) -> np.ndarray:
+    """Scale a frame whose size changed in mid-stream to the size that the first frame had."""
+    width, height = (info.height, info.width) if info.rotation_degrees % 180 else (info.width, info.height)
+    if frame.shape[:2] == (height, width):
+        return frame
+    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
