@@ -1,0 +1,42 @@
+"""Public names are a promise: this list changes only on purpose. Everything else is private."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from provenance import errors
+
+EXPORTS = {
+    "provenance.video": {"Clip", "Video", "VideoInfo", "Window"},
+}
+
+
+@pytest.mark.parametrize("package", EXPORTS)
+def test_a_package_exports_exactly_its_public_names(package: str) -> None:
+    module = importlib.import_module(package)
+    assert set(module.__all__) == EXPORTS[package]
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("package", EXPORTS)
+def test_every_exported_class_and_function_is_documented(package: str) -> None:
+    module = importlib.import_module(package)
+    undocumented = [n for n in module.__all__ if callable(getattr(module, n)) and not getattr(module, n).__doc__]
+    assert not undocumented
+
+
+def error_kinds() -> list[type[errors.CountermarkError]]:
+    kinds = [errors.CountermarkError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return kinds
+
+
+@pytest.mark.parametrize("kind", error_kinds(), ids=lambda kind: kind.__name__)
+def test_every_error_has_an_exit_status_and_stands_in_the_drawn_tree(kind: type[errors.CountermarkError]) -> None:
+    assert kind.exit_status in (1, 2, 3)
+    assert kind.__doc__
+    assert errors.__doc__ is not None
+    assert kind.__name__ in errors.__doc__
