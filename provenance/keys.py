@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from scipy.special import ndtri
 
-from provenance.errors import KeyError_, OutputExists
+from provenance.errors import KeyError_, OutputExists, UsageError
 from provenance.files import write_private
 
 KEY_BYTES = 32
@@ -203,6 +203,20 @@ class KeyRing:
         if name == PUBLIC_NAME or self._path(name).exists():
             return self.get(name), False
         return self.new(name), True
+
+    def rotate(self, name: str) -> str:
+        """Retire a key: it goes on under the name returned, and a new key takes its place.
+
+        The retired copy is stored before the new key replaces the old, so that no crash loses a key.
+        """
+        key = self.get(name)
+        if key.is_public:
+            raise UsageError("the key 'public' is the same for everybody", hint="rotate a key of your own")
+        taken = set(self.names())
+        retired = next(free for n in range(1, 10_000) if (free := f"{name[:34]}-{n}") not in taken)
+        self.add(Key(retired, key.secret))
+        write_private(self._path(name), f"{_HEADER}\n{secrets.token_hex(KEY_BYTES)}\n".encode())
+        return retired
 
     def export(self, name: str) -> str:
         """Return the text of a key file: whoever has it can read and write every watermark under this key."""
