@@ -1,0 +1,172 @@
+"""What one call of the command line carries along: settings, how much to say, and where to say it.
+
+Findings go to standard output, narration and progress to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from countermark.settings import Settings
+from provenance.errors import CountermarkError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PROGRESS_AFTER_SECONDS = 1.0
+PIPE_COLUMNS = 110
+
+
+class Advance(Protocol):
+    """Tells a progress bar how far the work is."""
+
+    def __call__(self, share: float, note: str = "") -> None:
+        """`share` of the whole that is done, 0 to 1, and what is being done now."""
+
+
+@dataclass
+class Session:
+    """The state of one call; commands receive it as click's context object."""
+
+    settings: Settings = field(default_factory=Settings.from_environment)
+    verbosity: int = 0
+    debug: bool = False
+    failures: list[CountermarkError] = field(default_factory=list)
+
+    def findings(self) -> Console:
+        """Standard output, with colour where it is a terminal that wants it."""
+        return _console(sys.stdout)
+
+    def say(self, text: str) -> None:
+        """Narrate on standard error, unless --quiet."""
+        if self.verbosity >= 0:
+            click.echo(text, err=True)
+
+    def detail(self, text: str) -> None:
+        """Narrate on standard error with --verbose."""
+        if self.verbosity > 0:
+            click.echo(text, err=True)
+
+    def fail(self, error: CountermarkError) -> None:
+        """Say what went wrong with one item and go on with the others; the exit status remembers."""
+        self.failures.append(error)
+        say_error(error, debug=self.debug)
+
+    @property
+    def exit_status(self) -> int:
+        """0, or the largest status among what failed."""
+        return max((error.exit_status for error in self.failures), default=0)
+
+    @contextlib.contextmanager
+    def progress(self, label: str) -> Iterator[Advance]:
+        """Show a bar on standard error once the work has taken a second; silent when it is no terminal."""
+        if self.verbosity < 0 or not sys.stderr.isatty():
+            yield _silent
+            return
+        with _Bar(label) as bar:
+            yield bar
+
+
+def _silent(share: float, note: str = "") -> None:
+    """Take no notice."""
+
+
+class _Bar:
+    """A progress bar that appears after a second."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._begin = time.monotonic()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, share: float, note: str = "") -> None:
+        if self._bar is None:
+            if time.monotonic() - self._begin < PROGRESS_AFTER_SECONDS:
+                return
+            self._show()
+        self._bar.update(self._task, completed=share, description=f"{self._label} {note}".strip())
+
+    def _show(self) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=_console(sys.stderr), transient=True)
+        self._task = self._bar.add_task(self._label, total=1.0)
+        self._bar.start()
+
+
+def _console(stream: Any) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else PIPE_COLUMNS)
+
+
+def say_error(error: CountermarkError, *, debug: bool = False) -> None:
+    """One line that names the thing, one with the way out; with --debug where it happened."""
+    if debug:
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    click.echo(f"error: {error.message}", err=True)
+    click.echo(f"hint: {error.hint}", err=True)
+
+
+def _set_quiet(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        context.find_root().obj.verbosity = -1
+
+
+def _set_verbose(context: click.Context, _: click.Parameter, value: int) -> None:
+    if value:
+        context.find_root().obj.verbosity = value
+
+
+def _set_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        context.find_root().obj.debug = True
+
+
+def everywhere() -> list[click.Option]:
+    """The options that every command has."""
+    return [
+        click.Option(
+            ["-q", "--quiet"], is_flag=True, expose_value=False, callback=_set_quiet, help="Only findings and errors."
+        ),
+        click.Option(["-v", "--verbose"], count=True, expose_value=False, callback=_set_verbose, help="Say more."),
+        click.Option(
+            ["--debug"], is_flag=True, expose_value=False, callback=_set_debug, help="Show where an error happened."
+        ),
+    ]
+
+
+class Command(click.Command):
+    """A command with -q, -v and --debug, and with -h for help."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        options.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
+        super().__init__(*arguments, **options)
+        self.params += everywhere()
+
+
+class Group(click.Group):
+    """A group whose commands are `Command`s."""
+
+    command_class = Command
+    group_class = type
+
+
+pass_session: Callable[..., Any] = click.make_pass_decorator(Session)
