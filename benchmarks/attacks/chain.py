@@ -1,0 +1,215 @@
+"""Chains of attacks: their syntax, and how a clip in memory or a file on disk goes through them.
+
+A chain is ``NAME[:PARAMETER][+NAME[:PARAMETER]...]``, as in ``crop:.71+brightness:.5+x264:40``, and is applied from
+left to right. A chain that changes frames and ends without an encoder of its own is written to its file with H.264 at
+CRF 18: whoever edits a clip stores it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.attacks.attack import Attack
+from benchmarks.attacks.codec import CODEC, X264, coded_frames, decoded_frames, encode, remux, roundtrip
+from benchmarks.attacks.geometric import GEOMETRIC
+from benchmarks.attacks.photometric import PHOTOMETRIC
+from benchmarks.attacks.temporal import TEMPORAL
+from provenance.errors import UnknownName, UsageError
+from provenance.files import refuse_same_file, written_beside
+from provenance.video import Clip, Video
+
+ATTACKS: dict[str, Attack] = {**CODEC, **GEOMETRIC, **TEMPORAL, **PHOTOMETRIC}
+STORE_CRF = 18
+Progress = Callable[[float], None]
+"""Called with the share done, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One attack with its parameter; None for the attacks that have none."""
+
+    name: str
+    value: float | None = None
+
+    def __post_init__(self) -> None:
+        parameter = ATTACKS[self.name].parameter
+        if (parameter is None) != (self.value is None):
+            raise ValueError(f"{self.name} takes {'no' if parameter is None else 'one'} parameter")
+
+    @property
+    def attack(self) -> Attack:
+        """The attack of that name."""
+        return ATTACKS[self.name]
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name}:{self.value:g}"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Steps, applied from left to right; `str` gives the canonical spelling, which parses to the same chain."""
+
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        return "+".join(map(str, self.steps)) or "none"
+
+    @property
+    def changes_time(self) -> bool:
+        """Whether frames are lost, moved or repeated."""
+        return any(step.attack.changes_time for step in self.steps)
+
+
+def parse_chain(text: str) -> Chain:
+    """Read a chain; ``none`` is the empty one. UnknownName for an unknown attack, UsageError for a bad parameter."""
+    if text.strip() == "none":
+        return Chain(())
+    return Chain(tuple(_parse_step(part.strip()) for part in text.split("+")))
+
+
+def _parse_step(text: str) -> Step:
+    name, colon, written = text.partition(":")
+    if not name:
+        raise UsageError("an attack has no name", hint="write for example strip+x264:28")
+    if name not in ATTACKS:
+        raise UnknownName("attack", name, ATTACKS)
+    parameter = ATTACKS[name].parameter
+    if parameter is None:
+        if colon:
+            raise UsageError(f"{text}: {name} takes no parameter", hint=f"write just {name}")
+        return Step(name)
+    if not colon:
+        return Step(name, parameter.default)
+    try:
+        value = float(written)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"{text}: {parameter.meaning} is no number", hint=f"for example {name}:{parameter.default:g}")
+    return Step(name, parameter.check(name, value))
+
+
+def attack_clip(clip: Clip, chain: Chain | str, seed: int = 0) -> Clip:
+    """Return the clip after a chain; the clip itself stays as it is. The same seed gives the same result."""
+    steps = (parse_chain(chain) if isinstance(chain, str) else chain).steps
+    for position, step in enumerate(steps):
+        attack = step.attack
+        if attack.codec is not None:
+            clip = roundtrip(clip, attack.codec, _crf(step))
+        elif attack.frames is not None:
+            clip = _joined(attack.frames([clip], step.value or 0.0, _random(seed, position)))
+    return clip
+
+
+def attack_file(
+    source: Path,
+    target: Path,
+    chain: Chain | str,
+    seed: int = 0,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Write `source` after a chain to `target`, whose suffix names the container; any length streams through.
+
+    Raises UsageError for a bad chain, OutputExists when `target` is there (unless `force`) or is the source,
+    CannotRead and CannotWrite for the files. Sound is kept by chains of `strip` alone.
+    """
+    parsed = parse_chain(chain) if isinstance(chain, str) else chain
+    refuse_same_file(source, target)
+    stages = list(_stages(parsed))
+    video = Video(source)
+    duration = video.info.duration_seconds  # also raises CannotRead before anything is written
+    with written_beside(target, force=force) as part, tempfile.TemporaryDirectory() as folder:
+        if not parsed.steps:
+            shutil.copyfile(source, part)
+        elif not stages:
+            remux(source, part)
+        for number, stage in enumerate(stages):
+            last = number == len(stages) - 1
+            result = part if last else Path(folder) / f"stage-{number}.mkv"
+            report = _share(progress, number, len(stages), duration)
+            _run_stage(source, result, stage, seed, report)
+            source = result
+    if progress is not None:
+        progress(1.0)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Frame attacks, each with its place in the chain, and the one encoding that stores their result."""
+
+    frames: tuple[tuple[int, Step], ...]
+    encoder: Step | None
+
+
+def _stages(chain: Chain) -> Iterator[_Stage]:
+    pending: list[tuple[int, Step]] = []
+    for position, step in enumerate(chain.steps):
+        if step.attack.codec is not None:
+            yield _Stage(tuple(pending), step)
+            pending = []
+        elif step.attack.frames is not None:
+            pending.append((position, step))
+    if pending:
+        yield _Stage(tuple(pending), None)
+
+
+def _run_stage(source: Path, target: Path, stage: _Stage, seed: int, report: Callable[[float], None]) -> None:
+    setting, crf = (X264, STORE_CRF)
+    if stage.encoder is not None and stage.encoder.attack.codec is not None:
+        setting, crf = stage.encoder.attack.codec, _crf(stage.encoder)
+    rate = Video(source).info.frame_rate
+    if not stage.frames:
+        frames = decoded_frames(source)
+    else:
+        frames = coded_frames(_attacked(source, stage, seed))
+        rate = next((Fraction(step.value or 25) for _, step in reversed(stage.frames) if step.name == "fps"), rate)
+    with contextlib.closing(frames):
+        encode(_reported(frames, report), target, setting, crf, rate=rate.limit_denominator(1001))
+
+
+def _attacked(source: Path, stage: _Stage, seed: int) -> Iterator[Clip]:
+    clips: Iterator[Clip] = (window.clip() for window in Video(source).windows())
+    for position, step in stage.frames:
+        if step.attack.frames is not None:
+            clips = step.attack.frames(clips, step.value or 0.0, _random(seed, position))
+    return clips
+
+
+def _reported(frames: Iterable, report: Callable[[float], None]) -> Iterator:
+    for frame in frames:
+        report(frame.time)
+        yield frame
+
+
+def _share(progress: Progress | None, stage: int, stages: int, duration: float | None) -> Callable[[float], None]:
+    def report(seconds: float) -> None:
+        if progress is not None and duration:
+            progress((stage + min(1.0, seconds / duration)) / stages)
+
+    return report
+
+
+def _crf(step: Step) -> int:
+    return int(step.value or 0)
+
+
+def _random(seed: int, position: int) -> np.random.Generator:
+    return np.random.default_rng([seed, position])
+
+
+def _joined(clips: Iterator[Clip]) -> Clip:
+    parts = list(clips)
+    if len(parts) == 1:
+        return parts[0]
+    return Clip(np.concatenate([part.frames for part in parts]), np.concatenate([part.times for part in parts]))
