@@ -14,6 +14,7 @@ from provenance.errors import CannotRead
 from provenance.video.clip import Clip, Window, luma_of
 from provenance.video.container import VideoInfo, describe, is_full_range, opened
 
+UNSPECIFIED = 2  # ITU-T H.273, table 4
 WINDOW_PIXELS = 16 * 1920 * 1080  # a window holds at most this many pixels, and at least one frame
 
 
@@ -92,7 +93,7 @@ def _window(batch: list[av.VideoFrame], times: list[float], index: int, info: Vi
         return np.stack([upright(_fitted(plane_luma(frame), info), info.rotation_degrees) for frame in batch])
 
     def rgb() -> np.ndarray:
-        frames = (frame.to_ndarray(format="rgb24") for frame in batch)
+        frames = (plane_rgb(frame) for frame in batch)
         return np.stack([upright(_fitted(frame, info), info.rotation_degrees) for frame in frames])
 
     return Window(np.array(times), luma, rgb, index)
@@ -112,6 +113,18 @@ def plane_luma(frame: av.VideoFrame) -> np.ndarray:
             _range_table(is_full_range(frame)),
         )
     return luma_of(frame.to_ndarray(format="rgb24"))
+
+
+def plane_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """Return a decoded frame as uint8 (height, width, 3) RGB, coded orientation.
+
+    Where the file does not say which matrix it uses, that of BT.709 is taken from 720 lines on, else that of BT.601, as
+    players do.
+    """
+    untagged = int(frame.colorspace) == UNSPECIFIED and frame.format.name.startswith(("yuv", "nv", "p0"))
+    if untagged and min(frame.width, frame.height) >= 720:
+        return frame.to_ndarray(format="rgb24", src_colorspace="ITU709")
+    return frame.to_ndarray(format="rgb24")
 
 
 def _range_table(full_range: bool) -> np.ndarray:

@@ -1,0 +1,189 @@
+"""Encoders: which one writes a codec, what its quality scale is called, and how a container is opened for writing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, BinaryIO
+
+import av
+import av.error
+from av.codec.context import Flags
+
+from provenance.errors import CannotWrite, UnknownName, UsageError
+
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 reads its log level from here alone; 1 is errors
+
+BT709 = 1  # the code point of BT.709 in ITU-T H.273, tables 2, 3 and 4
+BT601 = 6  # SMPTE 170M, which has the matrix of BT.601
+LIMITED_RANGE = 1
+FULL_RANGE = 2
+
+ENCODER_OF = MappingProxyType(
+    {
+        "h264": "libx264",
+        "hevc": "libx265",
+        "av1": "libsvtav1",
+        "libdav1d": "libsvtav1",
+        "vp8": "libvpx",
+        "libvpx": "libvpx",
+        "vp9": "libvpx-vp9",
+        "libvpx-vp9": "libvpx-vp9",
+        "mpeg4": "mpeg4",
+        "mpeg2video": "mpeg2video",
+        "mjpeg": "mjpeg",
+        "prores": "prores_ks",
+        "ffv1": "ffv1",
+        "huffyuv": "huffyuv",
+        "utvideo": "utvideo",
+        "png": "png",
+        "gif": "gif",
+        "webp": "libwebp",
+    }
+)
+"""Codec as a container names it -> the encoder that writes it."""
+
+_SHORT_NAMES = {"x264": "libx264", "x265": "libx265", "av1": "libsvtav1", "vp8": "libvpx", "vp9": "libvpx-vp9"}
+_SPEED = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+_SVT_PRESET = (12, 11, 10, 9, 8, 7, 5, 4, 3)
+_VPX_SPEED = (8, 8, 7, 6, 5, 4, 2, 1, 0)
+_NEAR_INPUT = MappingProxyType(
+    {"libx264": 17, "libx265": 19, "libsvtav1": 22, "libvpx": 8, "libvpx-vp9": 20, "mpeg4": 2, "mpeg2video": 2}
+)
+"""Quality that keeps a re-encode near its input, on each encoder's own scale."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How frames are encoded.
+
+    codec: an encoder (`libx264`, `libx265`, `libsvtav1`, `libvpx-vp9`, …) or a codec (`h264`, `x265`, `av1`, …).
+    crf: constant quality on the encoder's own scale, lower is better; None takes one that keeps quality near the input.
+    preset: speed as x264 names it, `ultrafast` to `veryslow`; translated for the other encoders.
+    pixel_format: None keeps the source's, or the nearest that the encoder takes.
+    options: further private options of the encoder, as FFmpeg names them.
+    """
+
+    codec: str = "libx264"
+    crf: float | None = None
+    preset: str = "medium"
+    pixel_format: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.encoder not in av.codecs_available:
+            raise UnknownName("encoder", self.codec, [*sorted(set(ENCODER_OF.values())), *_SHORT_NAMES])
+        if self.preset not in _SPEED:
+            raise UnknownName("preset", self.preset, _SPEED)
+        if self.crf is not None and not 0 <= self.crf <= 63:
+            raise UsageError(
+                f"a quality of {self.crf:g} is out of range", hint="crf runs from 0 (best) to 51 or 63 (worst)"
+            )
+
+    @property
+    def encoder(self) -> str:
+        """The name of the encoder."""
+        return _SHORT_NAMES.get(self.codec, ENCODER_OF.get(self.codec, self.codec))
+
+    @property
+    def quality(self) -> float | None:
+        """The quality asked for, or the one that stays near the input; None for encoders without such a scale."""
+        return self.crf if self.crf is not None else _NEAR_INPUT.get(self.encoder)
+
+    def encoder_options(self) -> dict[str, str]:
+        """Return FFmpeg's options for the encoder."""
+        return {**_quality_options(self.encoder, self.quality, _SPEED.index(self.preset)), **self.options}
+
+
+def _quality_options(encoder: str, quality: float | None, speed: int) -> dict[str, str]:
+    crf = f"{quality:g}" if quality is not None else "0"
+    if encoder in ("libx264", "libx264rgb"):
+        return {"crf": crf, "preset": _SPEED[speed]}
+    if encoder == "libx265":
+        return {"crf": crf, "preset": _SPEED[speed], "x265-params": "log-level=none"}
+    if encoder == "libsvtav1":
+        return {"crf": crf, "preset": str(_SVT_PRESET[speed])}
+    if encoder in ("libvpx", "libvpx-vp9"):
+        rate = {"b": "0"} if encoder == "libvpx-vp9" else {"b": "20M"}
+        return {"crf": crf, "deadline": "good", "cpu-used": str(min(_VPX_SPEED[speed], 5)), **rate}
+    if encoder in ("mpeg4", "mpeg2video", "mjpeg"):
+        step = str(max(2, min(31, round(quality if quality is not None else 2))))
+        return (
+            {"qmin": step, "qmax": step, "b": "200M", "maxrate": "0"}
+            if encoder != "mjpeg"
+            else {"qmin": step, "qmax": step}
+        )
+    if encoder == "libwebp":
+        return {"lossless": "0", "quality": "95"} if quality is None else {"quality": f"{max(0.0, 100 - quality):g}"}
+    return {}
+
+
+@contextlib.contextmanager
+def created(path: Path | BinaryIO, **options: Any) -> Iterator[av.container.OutputContainer]:
+    """Open a container for writing; whatever FFmpeg says against it becomes CannotWrite with one clear line."""
+    target = str(path) if isinstance(path, Path) else path
+    name = path if isinstance(path, Path) else "the clip in memory"
+    try:
+        with av.open(target, "w", **options) as container:
+            yield container
+    except av.error.FFmpegError as error:
+        hint = "choose a folder that exists and is yours to write, and a suffix such as .mp4, .mov, .mkv or .webm"
+        raise CannotWrite(f"{name}: cannot be written ({(error.strerror or str(error)).lower()})", hint=hint) from error
+
+
+def add_video(
+    container: av.container.OutputContainer,
+    encoding: Encoding,
+    width: int,
+    height: int,
+    pixel_format: str,
+    frame_rate: Fraction,
+    time_base: Fraction,
+) -> av.video.stream.VideoStream:
+    """Add a video stream whose frames bring their own timestamps in units of `time_base`.
+
+    Raises CannotWrite where the container does not hold the codec, or the encoder not this size.
+    """
+    if pixel_format_subsampled(pixel_format) and (width % 2 or height % 2) and encoding.encoder in _EVEN_ONLY:
+        raise CannotWrite(
+            f"{encoding.encoder} cannot write {width}x{height} in {pixel_format}: it needs even sides",
+            hint="crop one line or column, or choose --codec libvpx-vp9",
+        )
+    try:
+        stream = container.add_stream(encoding.encoder, rate=frame_rate, options=encoding.encoder_options())
+    except ValueError as error:
+        raise CannotWrite(
+            f"a {container.format.name} file cannot hold {encoding.encoder} video",
+            hint="choose another suffix (.mkv holds nearly everything) or another --codec",
+        ) from error
+    stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
+    context = stream.codec_context
+    context.time_base = time_base
+    context.flags |= Flags.frame_duration
+    stream.time_base = time_base
+    context.thread_count = 0
+    return stream
+
+
+_EVEN_ONLY = frozenset({"libx264", "libx265", "libsvtav1"})
+
+
+def pixel_format_subsampled(name: str) -> bool:
+    """Whether chroma of a pixel format has fewer samples than luma across a line."""
+    kind = av.VideoFormat(name, 2, 2)
+    return any(kind.chroma_width(2) < 2 for component in kind.components if not component.is_luma)
+
+
+def encoder_time_base(encoder: str, time_base: Fraction, frame_rate: Fraction) -> Fraction:
+    """Return the units of time that an encoder takes: the container's own, where it can.
+
+    MPEG-4 part 2 counts time in 16 bits (ISO/IEC 14496-2, vop_time_increment_resolution), MPEG-1 and -2 in frames.
+    """
+    if encoder in ("mpeg2video", "mpeg1video") or (encoder == "mpeg4" and time_base.denominator > 65535):
+        return 1 / frame_rate
+    return time_base

@@ -1,0 +1,417 @@
+"""Rewrite a video: stream its luma through a function, and let everything else pass.
+
+Chroma, timestamps, rotation, sample aspect, colour tags, bit depth and chroma format pass through the encoder as they
+are; sound and subtitles are copied packet for packet. Memory does not grow with the length.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+import cv2
+import numpy as np
+
+from provenance.errors import CannotRead, CannotWrite
+from provenance.video.clip import luma_of
+from provenance.video.container import is_full_range, opened
+from provenance.video.encoding import (
+    ENCODER_OF,
+    FULL_RANGE,
+    LIMITED_RANGE,
+    Encoding,
+    add_video,
+    created,
+    encoder_time_base,
+    pixel_format_subsampled,
+)
+from provenance.video.read import Video, upright
+
+LumaChange = Callable[[np.ndarray, float, int], np.ndarray]
+"""(luma, seconds, bit depth) -> luma of the same shape and type.
+
+luma: the Y plane as coded, upright: uint8 (height, width), or uint16 where the bit depth is above 8. Limited range
+where the file says so. seconds: from the first frame. The array belongs to the frame: it is not to be changed in place.
+"""
+FrameChange = Callable[[av.VideoFrame, float], av.VideoFrame]
+Progress = Callable[[float], None]
+
+_RGB_ENCODERS = frozenset({"png", "gif", "libx264rgb"})
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RewriteReport:
+    """What became of a video.
+
+    encoder: the encoder used, None when streams were copied. dropped: what the new container could not hold, or what
+    had to be converted, one plain phrase each.
+    """
+
+    path: Path
+    frames: int
+    seconds: float
+    encoder: str | None
+    pixel_format: str | None
+    dropped: tuple[str, ...] = ()
+
+
+def rewrite(
+    video: Video,
+    out: Path,
+    change: LumaChange | None,
+    *,
+    encoding: Encoding | None = None,
+    progress: Progress | None = None,
+    metadata: bool = True,
+) -> RewriteReport:
+    """Write `video` to `out` with its luma changed frame by frame.
+
+    change: None leaves the pictures alone; with `encoding` None as well, the streams are copied and nothing is decoded.
+    encoding: None takes the codec of the input at a quality near it.
+    progress: told the share done, 0 .. 1. metadata: whether the tags of the container are kept.
+    The output is written where `out` says, without a detour: callers wrap it in `written_beside`.
+    """
+    if change is None and encoding is None:
+        return copy_streams(video, out, progress=progress, metadata=metadata)
+    job = _Job(video, encoding or near_input(video), out)
+    changer = _luma_changer(change, video.info.rotation_degrees) if change else None
+    return job.run(changer, progress=progress, metadata=metadata)
+
+
+def near_input(video: Video) -> Encoding:
+    """Return the encoding that stays nearest to the input: its own codec where there is an encoder, else x264."""
+    return Encoding(ENCODER_OF.get(video.info.codec, "libx264"))
+
+
+def copy_streams(video: Video, out: Path, *, progress: Progress | None = None, metadata: bool = True) -> RewriteReport:
+    """Copy all streams that the new container holds, without decoding; the C2PA box stays behind."""
+    info = video.info
+    count = 0
+    with opened(video.path) as source, created(out, container_options=_muxer_options(out)) as target:
+        copies, dropped = _copied_streams(source, target, keep_video=True)
+        main = source.streams.video[0]
+        if main.index not in copies:
+            raise CannotWrite(
+                f"{out}: this container cannot hold {info.codec} video",
+                hint="keep the suffix of the input, or use .mkv",
+            )
+        if metadata:
+            target.metadata.update(_kept_tags(source))
+        for packet in source.demux(list(_streams_in(source, copies))):
+            if packet.dts is None:
+                continue
+            if packet.stream is main:
+                count += 1
+                _tell(progress, packet.pts, packet.time_base, info.duration_seconds)
+            packet.stream = copies[packet.stream.index]
+            target.mux(packet)
+    return RewriteReport(out, count, info.duration_seconds or 0.0, None, None, dropped)
+
+
+def transcode(
+    video: Video,
+    out: Path,
+    encoding: Encoding,
+    *,
+    change: FrameChange | None = None,
+    size: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+    metadata: bool = True,
+) -> RewriteReport:
+    """Decode, pass every frame (coded orientation) through `change`, encode at `size` (width, height, coded)."""
+    return _Job(video, encoding, out, size).run(change, progress=progress, metadata=metadata)
+
+
+class _Job:
+    """One video on its way through an encoder."""
+
+    def __init__(self, video: Video, encoding: Encoding, out: Path, size: tuple[int, int] | None = None) -> None:
+        self.video, self.encoding, self.out = video, encoding, out
+        info = video.info
+        turned = info.rotation_degrees % 180 != 0
+        self.coded = (info.height, info.width) if turned else (info.width, info.height)
+        self.size = size or self.coded
+        self.notes: list[str] = []
+        self.pixel_format = encoding.pixel_format or self._nearest_format()
+        if self.pixel_format != info.pixel_format and encoding.pixel_format is None:
+            self.notes.append(f"pictures converted from {info.pixel_format} to {self.pixel_format}")
+
+    def run(self, change: FrameChange | None, *, progress: Progress | None, metadata: bool) -> RewriteReport:
+        """Stream the video through; returns what was done."""
+        info, encoder = self.video.info, self.encoding.encoder
+        unit = encoder_time_base(encoder, info.time_base, info.frame_rate)
+        count, last = 0, 0.0
+        with opened(self.video.path) as source, created(self.out, container_options=_muxer_options(self.out)) as target:
+            main = source.streams.video[0]
+            main.thread_type = "AUTO"
+            stream = add_video(target, self.encoding, *self.size, self.pixel_format, info.frame_rate, unit)
+            copies, dropped = _copied_streams(source, target, keep_video=False)
+            if metadata:
+                target.metadata.update(_kept_tags(source))
+                stream.metadata.update(_stream_tags(main))
+            clock = _Clock(unit, info.frame_rate)
+            wanted = [main, *_streams_in(source, copies)]
+            for packet in source.demux(wanted):
+                if packet.stream is not main:
+                    if packet.dts is not None:
+                        packet.stream = copies[packet.stream.index]
+                        target.mux(packet)
+                    continue
+                for frame in _decoded(packet, count):
+                    seconds = clock.seconds(frame)
+                    if count == 0:
+                        self._take_over(stream, frame)
+                    target.mux(stream.encode(clock.stamped(self._prepared(frame, change, seconds))))
+                    count, last = count + 1, seconds
+                    _tell(progress, seconds, Fraction(1), info.duration_seconds)
+            if count == 0:
+                raise CannotRead(f"{self.video.path}: no frame of it can be decoded", hint="is the file complete?")
+            target.mux(stream.encode(None))
+        return RewriteReport(
+            self.out, count, last + 1 / float(info.frame_rate), encoder, self.pixel_format, (*self.notes, *dropped)
+        )
+
+    def _prepared(self, frame: av.VideoFrame, change: FrameChange | None, seconds: float) -> av.VideoFrame:
+        if not self._same_family(frame.format.name):
+            frame = _converted(frame, self.pixel_format)
+        if (frame.width, frame.height) != self.coded:  # the size changed in mid-stream
+            frame = _kept_stamps(frame.reformat(width=self.coded[0], height=self.coded[1]), frame)
+        if change is not None:
+            frame = _kept_stamps(change(frame, seconds), frame)
+        if frame.format.name != self.pixel_format:
+            frame = _kept_stamps(frame.reformat(format=self.pixel_format), frame)
+        return frame
+
+    def _same_family(self, name: str) -> bool:
+        return _is_rgb(name) == _is_rgb(self.pixel_format)
+
+    def _nearest_format(self) -> str:
+        """The source's own pixel format where the encoder takes it, else the nearest that loses least."""
+        name, encoder = self.video.info.pixel_format, self.encoding.encoder
+        takes = [kind.name for kind in av.Codec(encoder, "w").video_formats or ()]
+        if not takes or name in takes:
+            return name
+        if name.startswith("yuvj") and name.replace("yuvj", "yuv") in takes:
+            return name.replace("yuvj", "yuv")
+        deep = self.video.info.bit_depth > 8
+        chroma = "420" if not _is_rgb(name) and _halved_twice(name) else "422" if _halved_once(name) else "444"
+        for wanted in (f"yuv{chroma}p10le" if deep else f"yuv{chroma}p", f"yuvj{chroma}p", "yuv420p", "yuvj420p"):
+            if wanted in takes:
+                return wanted
+        return takes[0]
+
+    def _take_over(self, stream: av.video.stream.VideoStream, first: av.VideoFrame) -> None:
+        """Carry colour tags, sample aspect and rotation over, before the header is written."""
+        context, info = stream.codec_context, self.video.info
+        rgb_source, rgb_target = _is_rgb(first.format.name), _is_rgb(self.pixel_format)
+        context.color_primaries = int(first.color_primaries)
+        context.color_trc = int(first.color_trc)
+        if not rgb_target:
+            context.colorspace = 1 if rgb_source else int(first.colorspace)
+            context.color_range = LIMITED_RANGE if rgb_source else _range_tag(first)
+        if info.sample_aspect not in (0, 1):
+            context.sample_aspect_ratio = info.sample_aspect
+        if info.rotation_degrees:
+            stream.set_display_rotation(info.rotation_degrees)
+
+
+class _Clock:
+    """Timestamps in the encoder's units: the frame's own where it has one, counted where it has none."""
+
+    def __init__(self, unit: Fraction, rate: Fraction) -> None:
+        self._unit, self._rate = unit, rate
+        self._origin: Fraction | None = None
+        self._last: int | None = None
+        self._count = 0
+
+    def seconds(self, frame: av.VideoFrame) -> float:
+        """Return seconds from the first frame."""
+        moment = self._moment(frame)
+        self._origin = moment if self._origin is None else self._origin
+        return max(0.0, float(moment - self._origin))
+
+    def stamped(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return the frame with a timestamp in the encoder's units, strictly later than the one before."""
+        unit = self._unit
+        stamp = round(self._moment(frame) / unit)
+        if self._last is not None:
+            stamp = max(stamp, self._last + 1)
+        if frame.duration and frame.time_base:
+            duration = round(frame.duration * frame.time_base / unit)
+        else:
+            duration = round(1 / self._rate / unit)
+        frame.pts, frame.time_base, frame.duration = stamp, unit, max(duration, 0)
+        frame.pict_type = 0  # the encoder chooses
+        self._last = stamp
+        self._count += 1
+        return frame
+
+    def _moment(self, frame: av.VideoFrame) -> Fraction:
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        if stamp is None or not frame.time_base:
+            return (self._origin or Fraction(0)) + self._count / self._rate
+        return stamp * frame.time_base
+
+
+def _luma_changer(change: LumaChange, turn: int) -> FrameChange:
+    def changed(frame: av.VideoFrame, seconds: float) -> av.VideoFrame:
+        if _is_rgb(frame.format.name):
+            return _with_rgb_luma(frame, change, seconds, turn)
+        depth = frame.format.components[0].bits
+        frame.make_writable()
+        plane = luma_plane(frame)
+        before = upright(plane, turn)
+        after = _within_range(change(before, seconds, depth), before, depth, is_full_range(frame))
+        plane[...] = upright(after, -turn % 360)
+        return frame
+
+    return changed
+
+
+def luma_plane(frame: av.VideoFrame) -> np.ndarray:
+    """View the Y plane of a frame: uint8 or uint16 (height, width), coded orientation, writable if the frame is."""
+    deep = frame.format.components[0].bits > 8
+    kind = np.dtype(np.uint8) if not deep else np.dtype(">u2" if frame.format.name.endswith("be") else "<u2")
+    plane = frame.planes[0]
+    row = plane.line_size // kind.itemsize
+    return np.frombuffer(plane, kind)[: row * plane.height].reshape(plane.height, row)[:, : frame.width]
+
+
+def _within_range(after: np.ndarray, before: np.ndarray, bit_depth: int, full_range: bool) -> np.ndarray:
+    """Keep changed luma inside the legal range (BT.709-6, item 4.6), save where the source itself left it."""
+    if after.shape != before.shape:
+        raise ValueError(f"the changed luma has shape {after.shape}, not {before.shape}")
+    if full_range:
+        return after
+    low, high = 16 << (bit_depth - 8), 235 << (bit_depth - 8)
+    floor, ceiling = cv2.min(np.ascontiguousarray(before), low), cv2.max(np.ascontiguousarray(before), high)
+    return cv2.min(cv2.max(np.ascontiguousarray(after), floor), ceiling)
+
+
+def _with_rgb_luma(frame: av.VideoFrame, change: LumaChange, seconds: float, turn: int) -> av.VideoFrame:
+    """Change the luma of an RGB frame: what luma gains, red, green and blue gain alike, so that chroma stays."""
+    alpha = frame.to_ndarray(format="rgba")[..., 3] if "a" in frame.format.name else None
+    picture = frame.to_ndarray(format="rgb24")
+    luma = luma_of(picture)
+    gain = upright(change(upright(luma, turn), seconds, 8), -turn % 360).astype(np.int16) - luma
+    marked = np.clip(picture + gain[..., None], 0, 255).astype(np.uint8)
+    if alpha is None:
+        return av.VideoFrame.from_ndarray(marked, format="rgb24")
+    return av.VideoFrame.from_ndarray(np.dstack([marked, alpha]), format="rgba")
+
+
+def _converted(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
+    if _is_rgb(pixel_format):
+        return _kept_stamps(frame.reformat(format="rgb24"), frame)
+    wide = "yuv444p" if frame.width % 2 or frame.height % 2 else pixel_format
+    return _kept_stamps(frame.reformat(format=wide, dst_colorspace="ITU709", dst_color_range="MPEG"), frame)
+
+
+def _kept_stamps(frame: av.VideoFrame, source: av.VideoFrame) -> av.VideoFrame:
+    if frame is not source:
+        frame.pts, frame.time_base = source.pts, source.time_base
+        frame.duration = source.duration
+    return frame
+
+
+def _is_rgb(name: str) -> bool:
+    return not name.startswith(("yuv", "nv", "gray", "p01", "ya"))
+
+
+def _halved_once(name: str) -> bool:
+    return not _is_rgb(name) and pixel_format_subsampled(name)
+
+
+def _halved_twice(name: str) -> bool:
+    kind = av.VideoFormat(name, 2, 2)
+    return any(kind.chroma_height(2) < 2 for part in kind.components if not part.is_luma)
+
+
+def _range_tag(frame: av.VideoFrame) -> int:
+    return FULL_RANGE if is_full_range(frame) else int(frame.color_range)
+
+
+def _decoded(packet: av.Packet, count: int) -> Iterator[av.VideoFrame]:
+    """Decode a packet; damage after the first frame ends the stream there, as it does for a player."""
+    try:
+        yield from packet.decode()
+    except (av.error.InvalidDataError, av.error.EOFError):
+        if count == 0 and packet.size == 0:
+            raise
+        _log.warning("a damaged stretch was left out")
+
+
+def _copied_streams(
+    source: av.container.InputContainer, target: av.container.OutputContainer, *, keep_video: bool
+) -> tuple[dict[int, av.stream.Stream], tuple[str, ...]]:
+    """Add a copy of each stream that the target holds; returns index -> copy, and what it does not hold."""
+    copies: dict[int, av.stream.Stream] = {}
+    dropped: list[str] = []
+    main = source.streams.video[0]
+    for stream in source.streams:
+        if stream is main and not keep_video:
+            continue
+        copy = _copied_stream(stream, target)
+        if copy is None:
+            dropped.append(f"{stream.type} track {stream.index} left out")
+        else:
+            copies[stream.index] = copy
+    return copies, tuple(dropped)
+
+
+def _copied_stream(stream: av.stream.Stream, target: av.container.OutputContainer) -> av.stream.Stream | None:
+    if stream.type not in ("video", "audio", "subtitle") or stream.codec_context is None:
+        return None
+    try:
+        copy = target.add_stream_from_template(stream, opaque=True)
+    except (ValueError, av.error.FFmpegError):
+        return None
+    copy.metadata.update(_stream_tags(stream))
+    copy.disposition = stream.disposition
+    return copy
+
+
+def _streams_in(source: av.container.InputContainer, copies: dict[int, av.stream.Stream]) -> list[av.stream.Stream]:
+    return [stream for stream in source.streams if stream.index in copies]
+
+
+_WRITER_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
+
+
+def _kept_tags(source: av.container.InputContainer) -> dict[str, str]:
+    return {name: value for name, value in source.metadata.items() if name.lower() not in _WRITER_TAGS}
+
+
+def _stream_tags(stream: av.stream.Stream) -> dict[str, str]:
+    kept = ("language", "title", "creation_time", "handler_name")
+    return {name: value for name, value in stream.metadata.items() if name in kept}
+
+
+def _muxer_options(out: Path) -> dict[str, str]:
+    """Options of the muxer: the index first in MP4 and MOV, so that a clip plays while it loads."""
+    return {"movflags": "+faststart"} if out.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
+
+
+def _tell(
+    progress: Progress | None, stamp: float | None, unit: Fraction | None, duration_seconds: float | None
+) -> None:
+    if progress is not None and stamp is not None and unit and duration_seconds:
+        progress(min(1.0, max(0.0, float(stamp * unit) / duration_seconds)))
+
+
+__all__ = [
+    "FrameChange",
+    "LumaChange",
+    "RewriteReport",
+    "copy_streams",
+    "luma_plane",
+    "near_input",
+    "rewrite",
+    "transcode",
+]
