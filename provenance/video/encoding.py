@@ -44,6 +44,8 @@ ENCODER_OF = MappingProxyType(
         "png": "png",
         "gif": "gif",
         "webp": "libwebp",
+        "tiff": "tiff",
+        "bmp": "bmp",
     }
 )
 """Codec as a container names it -> the encoder that writes it."""

@@ -103,9 +103,7 @@ def copy_streams(video: Video, out: Path, *, progress: Progress | None = None, m
             )
         if metadata:
             target.metadata.update(_kept_tags(source))
-        for packet in source.demux(list(_streams_in(source, copies))):
-            if packet.dts is None:
-                continue
+        for packet in _with_decode_times(source, list(_streams_in(source, copies))):
             if packet.stream is main:
                 count += 1
                 _tell(progress, packet.pts, packet.time_base, info.duration_seconds)
@@ -156,17 +154,21 @@ class _Job:
                 target.metadata.update(_kept_tags(source))
                 stream.metadata.update(_stream_tags(main))
             clock = _Clock(unit, info.frame_rate)
-            wanted = [main, *_streams_in(source, copies)]
-            for packet in source.demux(wanted):
+            early: list[av.Packet] = []  # the header needs the first frame, and the first packet writes the header
+            for packet in source.demux([main, *_streams_in(source, copies)]):
                 if packet.stream is not main:
-                    if packet.dts is not None:
+                    if packet.size:
+                        packet.dts = packet.dts if packet.dts is not None else packet.pts
                         packet.stream = copies[packet.stream.index]
-                        target.mux(packet)
+                        early.append(packet) if count == 0 else target.mux(packet)
                     continue
                 for frame in _decoded(packet, count):
                     seconds = clock.seconds(frame)
                     if count == 0:
                         self._take_over(stream, frame)
+                        stream.codec_context.open()
+                        target.mux(early)
+                        early = []
                     target.mux(stream.encode(clock.stamped(self._prepared(frame, change, seconds))))
                     count, last = count + 1, seconds
                     _tell(progress, seconds, Fraction(1), info.duration_seconds)
@@ -345,6 +347,35 @@ def _decoded(packet: av.Packet, count: int) -> Iterator[av.VideoFrame]:
         if count == 0 and packet.size == 0:
             raise
         _log.warning("a damaged stretch was left out")
+
+
+def _with_decode_times(source: av.container.InputContainer, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
+    """Demux; packets whose decoding time the container leaves out (the first ones in Matroska) get one.
+
+    Counted back from the first that is known, one frame each; every muxer of MP4 needs them.
+    """
+    waiting: list[av.Packet] = []
+    main = source.streams.video[0]
+    step = max(1, round(1 / (main.average_rate or main.guessed_rate or 25) / (main.time_base or Fraction(1, 1000))))
+    for packet in source.demux(streams):
+        if packet.stream is main and packet.dts is None and packet.size:
+            waiting.append(packet)
+            continue
+        if waiting and (packet.stream is main):
+            first = packet.dts if packet.dts is not None else min(p.pts or 0 for p in waiting) + step
+            yield from _counted_back(waiting, first, step)
+            waiting = []
+        if not packet.size:
+            continue
+        if packet.dts is None:
+            packet.dts = packet.pts
+        yield packet
+
+
+def _counted_back(packets: list[av.Packet], known: int, step: int) -> Iterator[av.Packet]:
+    for index, packet in enumerate(packets):
+        packet.dts = min(known - step * (len(packets) - index), packet.pts if packet.pts is not None else known)
+        yield packet
 
 
 def _copied_streams(
