@@ -33,9 +33,9 @@ def countermark() -> None:
 
 
 def _register() -> None:
-    from countermark.cli import keys
+    from countermark.cli import attack, keys
 
-    for command in (keys.keys,):
+    for command in (attack.attack, keys.keys):
         countermark.add_command(command)
 
 

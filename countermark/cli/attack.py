@@ -1,0 +1,46 @@
+"""countermark attack: what happens to clips on their way, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from countermark.cli.session import Command, Session, pass_session
+
+
+@click.command(cls=Command)
+@click.argument("source", metavar="IN", required=False, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; its suffix names the container.")
+@click.option("--with", "chain", metavar="CHAIN", help="NAME[:PARAM][+NAME[:PARAM]…], as in crop:.71+x264:40.")
+@click.option("--seed", type=int, default=0, show_default=True, help="For attacks that draw random numbers.")
+@click.option("--list", "show", is_flag=True, help="List all attacks with their parameters.")
+@click.option("--force", is_flag=True, help="Overwrite the output.")
+@pass_session
+def attack(
+    session: Session, source: Path | None, output: Path | None, chain: str | None, seed: int, show: bool, force: bool
+) -> None:
+    """Apply a CHAIN of attacks to the video IN, from left to right."""
+    if show:
+        _list(session)
+        return
+    if source is None or output is None or chain is None:
+        raise click.UsageError("name a video, -o OUTPUT and --with CHAIN (or --list)")
+    from benchmarks.attacks import attack_file
+
+    with session.progress(f"{source.name}") as advance:
+        attack_file(source, output, chain, seed, force=force, progress=advance)
+    session.findings().print(f"wrote {output}", soft_wrap=True, markup=False)
+
+
+def _list(session: Session) -> None:
+    from rich.table import Table
+
+    from benchmarks.attacks import ATTACKS
+
+    table = Table("attack", "parameter", "range", "default", "what it does", box=None, pad_edge=False)
+    for name, one in ATTACKS.items():
+        range_ = one.parameter
+        values = (range_.meaning, f"{range_.low:g} … {range_.high:g}", f"{range_.default:g}") if range_ else ("",) * 3
+        table.add_row(name, *values, one.summary)
+    session.findings().print(table)

@@ -1,0 +1,1 @@
+"""Pages: templates and styles of the HTML report."""
