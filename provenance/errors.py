@@ -12,6 +12,8 @@
     ├── CannotWrite                        exit 3   the output cannot be written there
     ├── CannotCarry                        exit 3   too short, too small or too flat for a watermark id
     ├── CredentialError                    exit 3   signing failed, or a certificate or key is unusable
+    │   ├── ManifestUnreadable             exit 3   credentials are there, but damaged
+    │   └── ManifestIsRemote               exit 3   the file only says where its credentials lie
     ├── KeyError_                          exit 2   a watermark key is missing, malformed or unreadable
     ├── RepositoryError                    exit 3   the manifest repository cannot be used
     ├── WeightsError                       exit 3   weights are missing, damaged or of another form
@@ -94,6 +96,14 @@ class CannotCarry(CountermarkError):
 
 class CredentialError(CountermarkError):
     """Signing failed, or a certificate, key or trust list is unusable."""
+
+
+class ManifestUnreadable(CredentialError):
+    """Credentials are there, but damaged beyond reading."""
+
+
+class ManifestIsRemote(CredentialError):
+    """The file only says at which address its credentials lie."""
 
 
 class KeyError_(CountermarkError):
