@@ -43,26 +43,17 @@ class Range:
 
 
 @dataclass(frozen=True)
-class CodecSetting:
-    """An encoder as an attack uses it; quality is its constant rate factor (CRF), which the parameter sets."""
-
-    encoder: str
-    preset: str | None = None
-    options: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
 class Attack:
-    """One attack. Exactly one of `frames` and `codec` is set; neither is for `strip`, which touches metadata only."""
+    """One attack. It changes `frames`, or passes them through an `encoder`; `strip` touches metadata only."""
 
     summary: str
     parameter: Range | None = None
     frames: FrameAttack | None = None
-    codec: CodecSetting | None = None
+    encoder: str | None = None
     changes_time: bool = False
 
     def __post_init__(self) -> None:
-        if self.frames is not None and self.codec is not None:
+        if self.frames is not None and self.encoder is not None:
             raise ValueError("an attack changes frames or encodes them, not both")
 
 

@@ -7,11 +7,10 @@ CRF 18: whoever edits a clip stores it again.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,16 +18,17 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.attacks.attack import Attack
-from benchmarks.attacks.codec import CODEC, X264, coded_frames, decoded_frames, encode, remux, roundtrip
+from benchmarks.attacks.codec import CODEC, PIXEL_FORMAT, STORE_CRF, encoding, store, through_codec
 from benchmarks.attacks.geometric import GEOMETRIC
 from benchmarks.attacks.photometric import PHOTOMETRIC
 from benchmarks.attacks.temporal import TEMPORAL
 from provenance.errors import UnknownName, UsageError
 from provenance.files import refuse_same_file, written_beside
 from provenance.video import Clip, Video
+from provenance.video.container import refuse_unreadable
+from provenance.video.rewrite import copy_streams, transcode
 
 ATTACKS: dict[str, Attack] = {**CODEC, **GEOMETRIC, **TEMPORAL, **PHOTOMETRIC}
-STORE_CRF = 18
 Progress = Callable[[float], None]
 """Called with the share done, 0 to 1."""
 
@@ -103,8 +103,8 @@ def attack_clip(clip: Clip, chain: Chain | str, seed: int = 0) -> Clip:
     steps = (parse_chain(chain) if isinstance(chain, str) else chain).steps
     for position, step in enumerate(steps):
         attack = step.attack
-        if attack.codec is not None:
-            clip = roundtrip(clip, attack.codec, _crf(step))
+        if attack.encoder is not None:
+            clip = through_codec(clip, attack.encoder, _crf(step))
         elif attack.frames is not None:
             clip = _joined(attack.frames([clip], step.value or 0.0, _random(seed, position)))
     return clip
@@ -122,23 +122,22 @@ def attack_file(
     """Write `source` after a chain to `target`, whose suffix names the container; any length streams through.
 
     Raises UsageError for a bad chain, OutputExists when `target` is there (unless `force`) or is the source,
-    CannotRead and CannotWrite for the files. Sound is kept by chains of `strip` alone.
+    CannotRead and CannotWrite for the files. Sound stays where only `strip` and encoders touch the file.
     """
     parsed = parse_chain(chain) if isinstance(chain, str) else chain
     refuse_same_file(source, target)
     stages = list(_stages(parsed))
     video = Video(source)
-    duration = video.info.duration_seconds  # also raises CannotRead before anything is written
+    refuse_unreadable(source)
     with written_beside(target, force=force) as part, tempfile.TemporaryDirectory() as folder:
         if not parsed.steps:
             shutil.copyfile(source, part)
         elif not stages:
-            remux(source, part)
+            copy_streams(video, part, metadata=False)
         for number, stage in enumerate(stages):
             last = number == len(stages) - 1
             result = part if last else Path(folder) / f"stage-{number}.mkv"
-            report = _share(progress, number, len(stages), duration)
-            _run_stage(source, result, stage, seed, report)
+            _run_stage(source, result, stage, seed, _part(progress, number, len(stages)))
             source = result
     if progress is not None:
         progress(1.0)
@@ -155,7 +154,7 @@ class _Stage:
 def _stages(chain: Chain) -> Iterator[_Stage]:
     pending: list[tuple[int, Step]] = []
     for position, step in enumerate(chain.steps):
-        if step.attack.codec is not None:
+        if step.attack.encoder is not None:
             yield _Stage(tuple(pending), step)
             pending = []
         elif step.attack.frames is not None:
@@ -164,38 +163,38 @@ def _stages(chain: Chain) -> Iterator[_Stage]:
         yield _Stage(tuple(pending), None)
 
 
-def _run_stage(source: Path, target: Path, stage: _Stage, seed: int, report: Callable[[float], None]) -> None:
-    setting, crf = (X264, STORE_CRF)
-    if stage.encoder is not None and stage.encoder.attack.codec is not None:
-        setting, crf = stage.encoder.attack.codec, _crf(stage.encoder)
-    rate = Video(source).info.frame_rate
+def _run_stage(source: Path, target: Path, stage: _Stage, seed: int, report: Progress) -> None:
+    video = Video(source)
+    encoder, crf = ("x264", STORE_CRF)
+    if stage.encoder is not None and stage.encoder.attack.encoder is not None:
+        encoder, crf = stage.encoder.attack.encoder, _crf(stage.encoder)
     if not stage.frames:
-        frames = decoded_frames(source)
-    else:
-        frames = coded_frames(_attacked(source, stage, seed))
-        rate = next((Fraction(step.value or 25) for _, step in reversed(stage.frames) if step.name == "fps"), rate)
-    with contextlib.closing(frames):
-        encode(_reported(frames, report), target, setting, crf, rate=rate.limit_denominator(1001))
+        transcode(video, target, encoding(encoder, crf), progress=report, metadata=False)
+        return
+    rate = next((Fraction(step.value or 25) for _, step in reversed(stage.frames) if step.name == "fps"), None)
+    clips = _attacked(_reported(video, report), stage, seed)
+    store(clips, target, encoding(encoder, crf, PIXEL_FORMAT), (rate or video.info.frame_rate).limit_denominator(1001))
 
 
-def _attacked(source: Path, stage: _Stage, seed: int) -> Iterator[Clip]:
-    clips: Iterator[Clip] = (window.clip() for window in Video(source).windows())
+def _attacked(clips: Iterator[Clip], stage: _Stage, seed: int) -> Iterator[Clip]:
     for position, step in stage.frames:
         if step.attack.frames is not None:
             clips = step.attack.frames(clips, step.value or 0.0, _random(seed, position))
     return clips
 
 
-def _reported(frames: Iterable, report: Callable[[float], None]) -> Iterator:
-    for frame in frames:
-        report(frame.time)
-        yield frame
+def _reported(video: Video, report: Progress) -> Iterator[Clip]:
+    duration = video.info.duration_seconds
+    for window in video.windows():
+        if duration:
+            report(min(1.0, float(window.times[-1]) / duration))
+        yield window.clip()
 
 
-def _share(progress: Progress | None, stage: int, stages: int, duration: float | None) -> Callable[[float], None]:
-    def report(seconds: float) -> None:
-        if progress is not None and duration:
-            progress((stage + min(1.0, seconds / duration)) / stages)
+def _part(progress: Progress | None, number: int, count: int) -> Progress:
+    def report(share: float) -> None:
+        if progress is not None:
+            progress((number + share) / count)
 
     return report
 

@@ -156,6 +156,10 @@ def add_video(
             f"{encoding.encoder} cannot write {width}x{height} in {pixel_format}: it needs even sides",
             hint="crop one line or column, or choose --codec libvpx-vp9",
         )
+    if encoding.encoder == "libx265" and max(width, height) < 64:  # below one coding tree unit it corrupts its memory
+        raise CannotWrite(
+            f"libx265 cannot write pictures as small as {width}x{height}", hint="one side must have at least 64 pixels"
+        )
     try:
         stream = container.add_stream(encoding.encoder, rate=frame_rate, options=encoding.encoder_options())
     except ValueError as error:

@@ -1,16 +1,14 @@
 """Every attack keeps the same contract; chains say what is wrong with them in one line."""
 
-from fractions import Fraction
-
 import av
 import numpy as np
 import pytest
 
 from benchmarks.attacks import ATTACKS, Step, attack_clip, attack_file, parse_chain
 from benchmarks.attacks.chain import Chain
-from benchmarks.attacks.codec import X264, coded_frames, encode
-from provenance.errors import CannotRead, OutputExists, UnknownName, UsageError
+from provenance.errors import CannotRead, CannotWrite, OutputExists, UnknownName, UsageError
 from provenance.video import Clip, Video
+from provenance.video.write import write_clip
 
 
 def moving_clip(frames=20, height=64, width=96, rate=10.0):
@@ -30,7 +28,7 @@ def clip():
 @pytest.fixture(scope="module")
 def file(clip, tmp_path_factory):
     path = tmp_path_factory.mktemp("clips") / "clip.mp4"
-    encode(coded_frames([clip]), path, X264, 10, rate=Fraction(10))
+    write_clip(clip, path, crf=10)
     return path
 
 
@@ -192,9 +190,14 @@ class TestFiles:
             attack_file(file, tmp_path / "out.mp4", "trim:60")
         assert not list(tmp_path.iterdir())
 
+    def test_pictures_too_small_for_an_encoder_are_refused(self, file, tmp_path):
+        with pytest.raises(CannotWrite, match="48x32"):
+            attack_file(file, tmp_path / "out.mp4", "crop:.5+x265:30")
+        assert not list(tmp_path.iterdir())
+
     def test_encoders_in_the_middle_and_progress(self, file, tmp_path):
         shares = []
-        attack_file(file, tmp_path / "out.mp4", "x264:30+crop:.5+x265:30", progress=shares.append)
+        attack_file(file, tmp_path / "out.mp4", "x264:30+crop:.8+x265:30", progress=shares.append)
         assert Video(tmp_path / "out.mp4").info.codec == "hevc"
         assert shares == sorted(shares)
         assert shares[-1] == 1

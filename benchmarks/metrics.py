@@ -1,0 +1,198 @@
+"""What a table says about rows: rates, scores and their intervals, and how many trials stand behind them.
+
+A trial that failed (unreadable clip, crash, time-out) stays in the denominator of a rate, as a miss, and lowers the
+coverage that stands beside every number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest, poisson, rankdata
+
+CONFIDENCE = 0.95
+
+_Tree = np.ndarray | list  # indices of a sample, or branches that hold them
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The two ends of a confidence interval."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise ValueError(f"an interval goes upwards, not from {self.low} to {self.high}")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of trials: `hits` of `trials`, of which `failed` could not be measured and count as misses."""
+
+    hits: int
+    trials: int
+    failed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hits <= self.trials - self.failed or self.failed < 0:
+            raise ValueError(f"{self.hits} hits and {self.failed} failures do not fit into {self.trials} trials")
+
+    @classmethod
+    def of(cls, outcomes: Sequence[bool | None]) -> Rate:
+        """Count outcomes: True a hit, False a miss, None a trial that failed."""
+        return cls(sum(o is True for o in outcomes), len(outcomes), sum(o is None for o in outcomes))
+
+    @property
+    def share(self) -> float:
+        """Hits over all trials, failures included; not a number when there were none."""
+        return self.hits / self.trials if self.trials else float("nan")
+
+    @property
+    def coverage(self) -> float:
+        """The share of trials that could be measured."""
+        return 1 - self.failed / self.trials if self.trials else float("nan")
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % interval of Wilson, JASA 22 (1927) 209, which keeps its level at shares near 0 and 1."""
+        if not self.trials:
+            return Interval(0.0, 1.0)
+        bounds = binomtest(self.hits, self.trials).proportion_ci(CONFIDENCE, method="wilson")
+        return Interval(float(bounds.low), float(bounds.high))
+
+    def __str__(self) -> str:
+        """Percent, interval and counts, as tables print them."""
+        if not self.trials:
+            return "not measured"
+        interval = self.interval
+        text = (
+            f"{100 * self.share:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}] {self.hits}/{self.trials}"
+        )
+        return text if not self.failed else f"{text}, coverage {100 * self.coverage:.0f} %"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval and what stands behind it."""
+
+    value: float
+    interval: Interval
+    count: int
+    coverage: float = 1.0
+
+    def __str__(self) -> str:
+        """Value, interval and sample size, as tables print them."""
+        text = f"{self.value:.3g} [{self.interval.low:.3g}, {self.interval.high:.3g}] n={self.count}"
+        return text if self.coverage == 1.0 else f"{text}, coverage {100 * self.coverage:.0f} %"
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], float],
+    groups: Sequence[Sequence[Hashable]],
+    *,
+    strata: Sequence[Hashable] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Return the 95 % percentile interval of a statistic under a hierarchical bootstrap.
+
+    statistic: index array into the sample, with repetitions -> a number; draws where it raises ValueError or is not
+        a number (a resample without one class) are drawn again, at most as many times over.
+    groups: one row per level, outermost first, each as long as the sample: for instance (sources, recordings, clips).
+        Every level is resampled with replacement inside its parent (Davison and Hinkley 1997, section 3.8).
+    strata: parts of the sample that are resampled apart, such as the two classes of a ROC curve.
+    """
+    names = [[str(name) for name in level] for level in groups]
+    parts: dict[Hashable, list[int]] = {}
+    for member in range(len(names[0])):
+        parts.setdefault(strata[member] if strata is not None else None, []).append(member)
+    trees = [_tree(names, members) for members in parts.values()]
+    random = np.random.default_rng(seed)
+    values: list[float] = []
+    for _ in range(2 * draws):
+        index = np.concatenate([_resample(tree, random) for tree in trees])
+        try:
+            value = statistic(index)
+        except ValueError:
+            continue
+        if np.isfinite(value):
+            values.append(value)
+        if len(values) == draws:
+            break
+    if not values:
+        raise ValueError("the statistic could not be computed on any resample")
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(float(low), float(high))
+
+
+def _tree(levels: list[list[str]], members: list[int]) -> _Tree:
+    if not levels:
+        return np.array(members)
+    branches: dict[str, list[int]] = {}
+    for member in members:
+        branches.setdefault(levels[0][member], []).append(member)
+    if len(branches) == len(members):
+        return np.array(members)
+    return [_tree(levels[1:], branch) for branch in branches.values()]
+
+
+def _resample(tree: _Tree, random: np.random.Generator) -> np.ndarray:
+    picks = random.integers(0, len(tree), len(tree))
+    if isinstance(tree, np.ndarray):
+        return tree[picks]
+    return np.concatenate([_resample(tree[pick], random) for pick in picks])
+
+
+def mean_estimate(values: Sequence[float | None], groups: Sequence[Hashable] | None = None) -> Estimate:
+    """Return the mean of what could be measured, with its bootstrap interval over groups (None: each its own)."""
+    known = [i for i, value in enumerate(values) if value is not None and np.isfinite(value)]
+    sample = np.array([values[i] for i in known], dtype=float)
+    if not len(sample):
+        raise ValueError("nothing was measured")
+    names = [groups[i] if groups is not None else i for i in known]
+    interval = bootstrap(lambda index: float(sample[index].mean()), [names])
+    return Estimate(float(sample.mean()), interval, len(sample), len(known) / len(values))
+
+
+def auc_estimate(
+    scores: Sequence[float | None], positive: Sequence[bool], groups: Sequence[Hashable], *, draws: int = 1000
+) -> Estimate:
+    """Return the area under the ROC curve with its interval over groups (a generator's or camera's clips together).
+
+    A clip without a score is put at the middle of the others, where it helps nobody, and lowers the coverage.
+    """
+    known = np.array([s is not None and np.isfinite(s) for s in scores])
+    if not known.any():
+        raise ValueError("nothing was measured")
+    middle = float(np.median([s for s, ok in zip(scores, known, strict=True) if ok and s is not None]))
+    filled = np.array([s if ok and s is not None else middle for s, ok in zip(scores, known, strict=True)])
+    truth = np.asarray(positive, dtype=bool)
+
+    if truth.all() or not truth.any():
+        raise ValueError("one class is missing")
+
+    def area(index: np.ndarray) -> float:
+        return _area(filled[index], truth[index])
+
+    interval = bootstrap(area, [list(groups)], strata=truth.tolist(), draws=draws)
+    return Estimate(area(np.arange(len(filled))), interval, len(filled), float(known.mean()))
+
+
+def _area(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Mann and Whitney, Ann. Math. Stat. 18 (1947) 50: the share of pairs in the right order, ties by half."""
+    count = int(positive.sum())
+    ranks = rankdata(scores)
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(scores) - count)))
+
+
+def poisson_band(expected: float, confidence: float = 0.99) -> tuple[int, int]:
+    """Return the smallest and largest count that a Poisson variable of this mean shows with central `confidence`.
+
+    Garwood, Biometrika 28 (1936) 437, turned around: counts whose exact interval covers the mean.
+    """
+    tail = (1 - confidence) / 2
+    return int(poisson.ppf(tail, expected)), int(poisson.isf(tail, expected))
