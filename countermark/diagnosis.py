@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from countermark.settings import TRUST_VARIABLE, Settings
@@ -43,11 +43,7 @@ def diagnose(settings: Settings) -> list[Item]:
 
 
 def _python() -> Iterator[Item]:
-    version = platform.python_version()
-    if sys.version_info < (3, 11):
-        yield Item("bad", "Python", version, "install Python 3.11 or later")
-    else:
-        yield Item("good", "Python", f"{version} on {platform.system()} {platform.machine()}")
+    yield Item("good", "Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
 def _packages() -> Iterator[Item]:
@@ -112,6 +108,9 @@ def _trust(settings: Settings) -> Iterator[Item]:
 def _repository(settings: Settings) -> Iterator[Item]:
     from countermark.wiring import repository
 
+    if "://" not in settings.repository and not Path(settings.repository).exists():
+        yield Item("note", "manifest repository", "none yet", "made at first use")
+        return
     try:
         yield Item("good", "manifest repository", repr(repository(settings)))
     except CountermarkError as error:

@@ -33,9 +33,9 @@ def countermark() -> None:
 
 
 def _register() -> None:
-    from countermark.cli import attack, keys
+    from countermark.cli import attack, certs, doctor, keys, trust
 
-    for command in (attack.attack, keys.keys):
+    for command in (attack.attack, certs.certs, doctor.doctor, keys.keys, trust.trust):
         countermark.add_command(command)
 
 

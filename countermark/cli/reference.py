@@ -1,4 +1,4 @@
-"""Writes the command reference from the commands themselves: ``python -m countermark.cli.reference docs/commands.md``."""
+"""Writes the command reference from the commands: ``python -m countermark.cli.reference docs/commands.md``."""
 
 from __future__ import annotations
 

@@ -85,7 +85,8 @@ def _credentials(item: CredentialsEvidence) -> Line:
         return Line("credentials", mark, _BYTES[item.status], _filled(("why", item.reason)))
     trusted = item.signer.trust in ("official", "older", "own")
     mark = "warns" if item.status == "changed" or item.content == "differs" else "found" if trusted else "open"
-    text = f"{_BYTES[item.status]}; signed by {printable(item.signer.name, 80)} ({_TRUST[item.signer.trust]}); {_AI[item.ai]}"
+    signer = f"signed by {printable(item.signer.name, 80)} ({_TRUST[item.signer.trust]})"
+    text = f"{_BYTES[item.status]}; {signer}; {_AI[item.ai]}"
     when = None if item.time is None else f"{item.time} ({'trusted' if item.time_trusted else 'as the signer says'})"
     details = _filled(
         ("list", item.signer.list_name),

@@ -71,6 +71,16 @@ def own_signer(folder: Path, *, now: dt.datetime | None = None) -> OpenedSigner:
     return OpenedSigner(signer, _first_use_note(folder) if is_new else None)
 
 
+def renew_signer(folder: Path, *, now: dt.datetime | None = None) -> Signer:
+    """Issue a new signing certificate under this machine's own authority at once; the one before stays valid."""
+    moment = now or dt.datetime.now(dt.UTC)
+    with _locked(folder):
+        authority, _ = _current_authority(folder, moment)
+        path = folder / _SIGNER_FILE
+        write_private(path, _issue_signer(authority, moment))
+        return signer_of(path.read_bytes(), path.read_bytes(), str(path))
+
+
 def own_authority_pem(folder: Path) -> str:
     """The certificates of this machine's own authorities, present and past, without keys; empty before first use."""
     files = sorted(folder.glob("authority*.pem")) if folder.is_dir() else []
