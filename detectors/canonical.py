@@ -105,7 +105,7 @@ def lit_span(profile: NDArray[np.floating[Any]]) -> tuple[int, int]:
 
 
 def centre_box(luma: NDArray[np.uint8]) -> Box | None:
-    """The square that is kept of frames (time, height, width): bars off, a tenth off each side; None if all is black."""
+    """The square that is kept of frames (time, height, width): bars and a tenth per side off; None if all black."""
     brightest = luma.max(axis=0)
     top, bottom = lit_span(np.percentile(brightest, 98, axis=1))
     if bottom == top:

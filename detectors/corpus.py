@@ -62,7 +62,7 @@ class CorpusClip:
 
 
 def read_corpus(folder: Path, split: Path) -> list[CorpusClip]:
-    """All clips of the corpus that the split knows, in order of digest. CannotRead if a table is missing or does not fit."""
+    """All clips of the corpus that the split knows, in order of digest. CannotRead if a table is missing."""
     described = {row["sha256"]: row for row in _table(folder / "manifest.csv")}
     clips = []
     for row in _table(split):
@@ -83,6 +83,17 @@ def read_corpus(folder: Path, split: Path) -> list[CorpusClip]:
     if not clips:
         raise CannotRead(f"{split}: names no clip of {folder}", hint="use the split that belongs to this corpus")
     return sorted(clips, key=lambda clip: clip.sha256)
+
+
+def few_per_family(clips: Sequence[CorpusClip], most: int) -> list[CorpusClip]:
+    """The first clips of each family by digest, at most so many: a fixed balanced choice for costly rows."""
+    taken: Counter[tuple[bool, str]] = Counter()
+    chosen = []
+    for clip in sorted(clips, key=lambda clip: clip.sha256):
+        if taken[clip.generated, clip.family] < most:
+            taken[clip.generated, clip.family] += 1
+            chosen.append(clip)
+    return chosen
 
 
 def _table(path: Path) -> list[dict[str, str]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from detectors.canonical import CanonicalFrames, CanonicalView
 from provenance.errors import CountermarkError
@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 VIEW_FORM = "canonical/1"
 """Changes whenever `detectors.canonical` would give other frames, so that kept views are made anew."""
-SECONDS_READ = 4.3
-"""How much of a clip is read into memory when a degradation is to be applied to it."""
+SECONDS_READ = 3.3
+"""How much of a clip is read into memory, for one view, when a degradation is to be applied to it."""
 Degradation = Callable[[Clip], Clip]
 """What happens to a clip on its way to us: a re-encoding, a scaling."""
 Progress = Callable[[int, int], None]
@@ -38,16 +38,16 @@ class SeenClip:
     """Why there are no views; empty otherwise."""
 
 
-def views_of(video: Video, degradation: Degradation | None = None, views: int = 2) -> SeenClip:
-    """The canonical views of a file, after a degradation if one is given."""
+def views_of(video: Video, degradation: Degradation | None = None) -> SeenClip:
+    """The canonical views of a file: two, or one after a degradation if one is given."""
     try:
         info = video.info
         if degradation is None:
-            collector = CanonicalView(float(info.frame_rate), info.frame_count, views)
+            collector = CanonicalView(float(info.frame_rate), info.frame_count, views=2)
             windows: Iterable[Window] = video.windows()
         else:
             clip = degradation(video.read(0.0, SECONDS_READ))
-            collector = CanonicalView(clip.frames_per_second, len(clip), views)
+            collector = CanonicalView(clip.frames_per_second, len(clip), views=1)
             windows = [Window.of(clip)]
         for window in windows:
             if collector.see(window):
@@ -55,7 +55,8 @@ def views_of(video: Video, degradation: Degradation | None = None, views: int = 
     except CountermarkError as error:
         return SeenClip((), error.message)
     found = tuple(collector.views())
-    return SeenClip(found, "" if found else f"{collector.frames_seen} frames, square of {collector.square_pixels} pixels")
+    why = "" if found else f"{collector.frames_seen} frames, square of {collector.square_pixels} pixels"
+    return SeenClip(found, why)
 
 
 def kept_views(
@@ -80,9 +81,9 @@ def kept_views(
 def _make(kept: Path, video: Video, degradation: Degradation | None) -> SeenClip:
     seen = views_of(video, degradation)
     spans = np.array([[v.start_seconds, v.end_seconds, v.square_pixels] for v in seen.views]).reshape(-1, 3)
-    streams = {f"stream{i}": np.frombuffer(view.stream, np.uint8) for i, view in enumerate(seen.views)}
+    arrays: dict[str, Any] = {f"stream{i}": np.frombuffer(view.stream, np.uint8) for i, view in enumerate(seen.views)}
     with written_beside(kept, force=True) as part, part.open("wb") as file:
-        np.savez(file, spans=spans, reason=np.array(seen.reason), **streams)
+        np.savez(file, spans=spans, reason=np.array(seen.reason), **arrays)
     return seen
 
 
@@ -95,10 +96,3 @@ def _read(kept: Path) -> SeenClip | None:
         return None
     views = [CanonicalFrames.of(s, float(a), float(b), int(n)) for s, (a, b, n) in zip(streams, spans, strict=True)]
     return SeenClip(tuple(views), reason)
-
-
-def feature_rows(
-    views: Sequence[CanonicalFrames], function: Callable[[CanonicalFrames], NDArray[np.float32]]
-) -> NDArray[np.float32]:
-    """(views, values) of one channel."""
-    return np.stack([function(view) for view in views])

@@ -1,1 +1,1 @@
-"""What the detectors measure: one file per family, each a function from canonical frames to an array of named values."""
+"""What the detectors measure: one file per family, a function from canonical frames to named values."""

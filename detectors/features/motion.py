@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from detectors.canonical import FRAMES, SIDE, CanonicalFrames
 
+STEP = 2
+"""Every second flow vector in each direction is looked at: flow is smooth, and this is four times as fast."""
 GRID = 4
 """Regions per axis whose mean speed is followed over time."""
 _TINY = 1e-6
@@ -38,15 +40,16 @@ def motion_features(view: CanonicalFrames) -> NDArray[np.float32]:
     luma = np.clip(np.rint(view.luma), 0, 255).astype(np.uint8)
     forward = flow_between(luma[:-1], luma[1:])
     backward = flow_between(luma[1:], luma[:-1])
+    sparse = forward[:, ::STEP, ::STEP]
     values = [
-        *_speed(forward),
-        *_global(forward),
-        *_local(forward),
-        *_regions(forward),
-        *_acceleration(forward),
+        *_speed(sparse),
+        *_global(sparse),
+        *_local(sparse),
+        *_regions(sparse),
+        *_acceleration(sparse),
         *_return(forward, backward),
         *_warp(luma.astype(np.float32), forward),
-        *_shape(luma, forward),
+        *_shape(luma[:, ::STEP, ::STEP], sparse),
     ]
     return np.asarray(values, np.float32)
 
@@ -55,7 +58,9 @@ def flow_between(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Flow:
     """Flow from each frame of `first` to its partner in `second`, both (steps, height, width)."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     search.setUseSpatialPropagation(True)
-    return np.stack([search.calc(a, b, None) for a, b in zip(first, second, strict=True)]).astype(np.float32)
+    start = np.zeros((*first.shape[1:], 2), np.float32)
+    flows = [search.calc(a, b, start.copy()) for a, b in zip(first, second, strict=True)]
+    return np.stack([np.asarray(flow, np.float32) for flow in flows])
 
 
 def _log(value: float | np.floating) -> float:
@@ -72,8 +77,8 @@ def _speed(flow: Flow) -> list[float]:
 
 def _affine(flow: Flow) -> NDArray[np.float64]:
     """(steps, 3, 2) least-squares motion of the whole frame: x' = [x, y, 1] A, x and y from -1 to 1."""
-    step = flow[:, ::4, ::4].reshape(len(flow), -1, 2).astype(np.float64)
-    axis = np.linspace(-1, 1, SIDE)[::4]
+    step = flow[:, ::2, ::2].reshape(len(flow), -1, 2).astype(np.float64)
+    axis = np.linspace(-1, 1, flow.shape[1])[::2]
     y, x = np.meshgrid(axis, axis, indexing="ij")
     basis = np.stack([x.ravel(), y.ravel(), np.ones(x.size)], axis=1)
     return np.stack([np.linalg.lstsq(basis, s, rcond=None)[0] for s in step])
@@ -82,7 +87,7 @@ def _affine(flow: Flow) -> NDArray[np.float64]:
 def _global(flow: Flow) -> list[float]:
     affine = _affine(flow)
     shift = affine[:, 2]
-    axis = np.linspace(-1, 1, SIDE)
+    axis = np.linspace(-1, 1, flow.shape[1])
     y, x = np.meshgrid(axis, axis, indexing="ij")
     basis = np.stack([x, y, np.ones_like(x)], axis=-1)
     explained = np.einsum("hwb,tbc->thwc", basis, affine)
@@ -91,12 +96,13 @@ def _global(flow: Flow) -> list[float]:
     jitter = np.linalg.norm(np.diff(shift, axis=0), axis=1).mean() / (np.linalg.norm(shift, axis=1).mean() + 0.05)
     zoom = (affine[:, 0, 0] + affine[:, 1, 1]) / 2
     turn = (affine[:, 0, 1] - affine[:, 1, 0]) / 2
-    return [_log(np.linalg.norm(shift, axis=1).mean()), share, float(jitter), _log(np.abs(zoom).mean()), _log(np.abs(turn).mean())]
+    speed = np.linalg.norm(shift, axis=1).mean()
+    return [_log(speed), share, float(jitter), _log(np.abs(zoom).mean()), _log(np.abs(turn).mean())]
 
 
 def _local(flow: Flow) -> list[float]:
     """Size of divergence, curl and shear relative to the mean speed."""
-    dy, dx = np.gradient(flow, axis=(1, 2))
+    dy, dx = (np.asarray(d) / STEP for d in np.gradient(flow, axis=(1, 2)))
     speed = float(np.linalg.norm(flow, axis=-1).mean()) + 1e-2
     divergence = np.abs(dx[..., 0] + dy[..., 1]).mean()
     curl = np.abs(dx[..., 1] - dy[..., 0]).mean()
@@ -106,7 +112,7 @@ def _local(flow: Flow) -> list[float]:
 
 def _region_speeds(flow: Flow) -> NDArray[np.float64]:
     """(steps, 16) mean speed in each region."""
-    size = SIDE // GRID
+    size = flow.shape[1] // GRID
     speed = np.linalg.norm(flow, axis=-1).astype(np.float64)
     return speed.reshape(len(flow), GRID, size, GRID, size).mean(axis=(2, 4)).reshape(len(flow), -1)
 
@@ -153,12 +159,14 @@ def _pulled(image: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np
 
 def _warp(luma: NDArray[np.float32], flow: Flow) -> list[float]:
     """What flow does not explain of the next frame: size, tail, gain over no flow, and how it grows over the clip."""
-    error = np.stack([np.abs(_pulled(after, f) - before) for before, after, f in zip(luma[:-1], luma[1:], flow, strict=True)])
+    steps = zip(luma[:-1], luma[1:], flow, strict=True)
+    error = np.stack([np.abs(_pulled(after, f) - before) for before, after, f in steps])
     plain = np.abs(np.diff(luma, axis=0)).mean() + 0.05
     contrast = float(luma.std()) + 1
     per_step = error.mean(axis=(1, 2))
     trend = np.polyfit(np.linspace(-1, 1, FRAMES - 1), per_step, 1)[0] / (per_step.mean() + 0.05)
-    return [_log(error.mean() / contrast), _log(np.quantile(error, 0.9) / contrast), _log(error.mean() / plain), float(trend)]
+    mean, tail = error.mean(), np.quantile(error, 0.9)
+    return [_log(mean / contrast), _log(tail / contrast), _log(mean / plain), float(trend)]
 
 
 def _shape(luma: NDArray[np.uint8], flow: Flow) -> list[float]:
@@ -169,9 +177,9 @@ def _shape(luma: NDArray[np.uint8], flow: Flow) -> list[float]:
     share = counts / (counts.sum() + _TINY)
     entropy = float(-(share * np.log(share + 1e-9)).sum())
     still = float((speed < 0.1).mean())
-    motion_edges = np.linalg.norm(np.stack(np.gradient(speed, axis=(1, 2))), axis=0).ravel()
+    motion_edges = np.hypot(*np.gradient(speed, axis=(1, 2))).ravel()
     picture = luma[:-1].astype(np.float32)
-    picture_edges = np.linalg.norm(np.stack(np.gradient(picture, axis=(1, 2))), axis=0).ravel()
+    picture_edges = np.hypot(*np.gradient(picture, axis=(1, 2))).ravel()
     return [entropy, still, _correlation(motion_edges, picture_edges)]
 
 

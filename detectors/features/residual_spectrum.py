@@ -9,6 +9,8 @@ All values are ratios (logarithms of shares), so neither contrast nor motion amo
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +41,12 @@ def residual_spectrum_names() -> tuple[str, ...]:
 
 
 def residual_spectrum_features(view: CanonicalFrames) -> NDArray[np.float32]:
-    """(68,) log shares of the residual's energy over time frequency, spatial frequency and direction; lag correlations."""
+    """(68,) log shares of the residual's energy over time, space and direction; lag correlations."""
     planes = _planes(view)  # luma, cb, cr: (16, 112, 112)
     power = {name: _power(plane) for name, plane in planes.items()}  # (9, 112, 57)
     radius = _radius()
     values: list[float] = []
-    for low, high in zip(BAND_EDGES[:-1], BAND_EDGES[1:], strict=True):
+    for low, high in itertools.pairwise(BAND_EDGES):
         values += _tempo(power["luma"][:, (radius >= low) & (radius < high)])
     detail = (radius >= BAND_EDGES[0]) & (radius < BAND_EDGES[-1])
     values += _tempo(power["cb"][:, detail]) + _tempo(power["cr"][:, detail])
