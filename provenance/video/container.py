@@ -12,10 +12,19 @@ from typing import Any
 
 import av
 import av.error
+from av.stream import Disposition
 
 from provenance.errors import CannotRead
 
 STILL_CODECS = frozenset({"png", "mjpeg", "webp", "tiff", "bmp", "jpeg2000", "jpegxl"})
+MAX_PIXELS = 8192 * 8192
+"""Larger frames are refused by the decoder itself, whatever the container declared."""
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,mxf_opatom,ivf,obu,h264,hevc,"
+    "vvc,m4v,av1,dv,nut,wtv,rm,yuv4mpegpipe,apng,image2,jpeg_pipe,png_pipe,webp_pipe,tiff_pipe,bmp_pipe,j2k_pipe,"
+    "jpegxl_pipe,jpegxl_anim,gif_pipe,webp"
+)
+"""The demuxers that may touch a file: none that opens other files or addresses, as playlists do."""
 STILL_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"})
 
 
@@ -51,12 +60,17 @@ class VideoInfo:
             raise CannotRead(f"{self.path}: has no pictures", hint="only files with a video stream can be examined")
 
 
+_GUARDS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+
+
 @contextlib.contextmanager
 def opened(path: Path, **options: Any) -> Iterator[av.container.InputContainer]:
     """Open a file for reading; whatever FFmpeg says against it becomes CannotRead with one clear line."""
     refuse_unreadable(path)
     try:
-        with av.open(str(path), metadata_errors="replace", **options) as container:
+        with av.open(str(path), metadata_errors="replace", options=_GUARDS, **options) as container:
+            for stream in container.streams.video:
+                stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             yield container
     except av.error.FFmpegError as error:
         raise CannotRead(
@@ -87,7 +101,7 @@ def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
     """Read the description of the first video stream; decodes one frame to learn the rotation."""
     if not container.streams.video:
         raise CannotRead(f"{path}: has no video stream", hint="sound alone cannot be examined")
-    stream = container.streams.video[0]
+    stream = main_video(container)
     first = _first_frame(path, container)
     rotation = int(round(first.rotation / 90) * 90) % 360
     width, height = (first.height, first.width) if rotation % 180 else (first.width, first.height)
@@ -114,6 +128,12 @@ def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
     )
 
 
+def main_video(container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """Return the first video stream that is no cover picture."""
+    streams = container.streams.video
+    return next((one for one in streams if Disposition.attached_pic not in one.disposition), streams[0])
+
+
 def is_full_range(frame: av.VideoFrame) -> bool:
     """Whether luma spans 0 .. 255 (at 8 bits) rather than 16 .. 235."""
     return (
@@ -124,7 +144,7 @@ def is_full_range(frame: av.VideoFrame) -> bool:
 
 
 def _first_frame(path: Path, container: av.container.InputContainer) -> av.VideoFrame:
-    for frame in container.decode(video=0):
+    for frame in container.decode(main_video(container)):
         return frame
     raise CannotRead(f"{path}: no frame of it can be decoded", hint="is the file complete?")
 
@@ -144,4 +164,6 @@ def _is_still(path: Path, stream: av.video.stream.VideoStream) -> bool:
 def _reason(error: av.error.FFmpegError) -> str:
     if error.errno == errno.ENOMEM:
         return "it asks for more memory than there is"
+    if error.errno == errno.EINVAL or isinstance(error, av.error.InvalidDataError):
+        return "it is damaged, or no video at all"
     return (error.strerror or "damaged").lower()

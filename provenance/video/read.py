@@ -12,7 +12,7 @@ import numpy as np
 
 from provenance.errors import CannotRead
 from provenance.video.clip import Clip, Window, luma_of
-from provenance.video.container import VideoInfo, describe, is_full_range, opened
+from provenance.video.container import VideoInfo, describe, is_full_range, main_video, opened
 
 UNSPECIFIED = 2  # ITU-T H.273, table 4
 WINDOW_PIXELS = 16 * 1920 * 1080  # a window holds at most this many pixels, and at least one frame
@@ -71,7 +71,7 @@ class Video:
     def _frames(self, start_seconds: float) -> Iterator[tuple[av.VideoFrame, float]]:
         """Yield decoded frames with their time in seconds from the first frame, strictly increasing."""
         with opened(self.path) as container:
-            stream = container.streams.video[0]
+            stream = main_video(container)
             stream.thread_type = "AUTO"
             rate = float(stream.average_rate or stream.guessed_rate or 25)
             origin: float | None = None

@@ -19,7 +19,7 @@ import numpy as np
 
 from provenance.errors import CannotRead, CannotWrite
 from provenance.video.clip import luma_of
-from provenance.video.container import is_full_range, opened
+from provenance.video.container import is_full_range, main_video, opened
 from provenance.video.encoding import (
     ENCODER_OF,
     FULL_RANGE,
@@ -95,7 +95,7 @@ def copy_streams(video: Video, out: Path, *, progress: Progress | None = None, m
     count = 0
     with opened(video.path) as source, created(out, container_options=_muxer_options(out)) as target:
         copies, dropped = _copied_streams(source, target, keep_video=True)
-        main = source.streams.video[0]
+        main = main_video(source)
         if main.index not in copies:
             raise CannotWrite(
                 f"{out}: this container cannot hold {info.codec} video",
@@ -146,7 +146,7 @@ class _Job:
         unit = encoder_time_base(encoder, info.time_base, info.frame_rate)
         count, last = 0, 0.0
         with opened(self.video.path) as source, created(self.out, container_options=_muxer_options(self.out)) as target:
-            main = source.streams.video[0]
+            main = main_video(source)
             main.thread_type = "AUTO"
             stream = add_video(target, self.encoding, *self.size, self.pixel_format, info.frame_rate, unit)
             copies, dropped = _copied_streams(source, target, keep_video=False)
@@ -355,7 +355,7 @@ def _with_decode_times(source: av.container.InputContainer, streams: list[av.str
     Counted back from the first that is known, one frame each; every muxer of MP4 needs them.
     """
     waiting: list[av.Packet] = []
-    main = source.streams.video[0]
+    main = main_video(source)
     step = max(1, round(1 / (main.average_rate or main.guessed_rate or 25) / (main.time_base or Fraction(1, 1000))))
     for packet in source.demux(streams):
         if packet.stream is main and packet.dts is None and packet.size:
@@ -384,7 +384,7 @@ def _copied_streams(
     """Add a copy of each stream that the target holds; returns index -> copy, and what it does not hold."""
     copies: dict[int, av.stream.Stream] = {}
     dropped: list[str] = []
-    main = source.streams.video[0]
+    main = main_video(source)
     for stream in source.streams:
         if stream is main and not keep_video:
             continue

@@ -1,0 +1,32 @@
+"""How much a file may ask of this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_MIB = 1 << 20
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What examining one file may take.
+
+    The first three bound the worker process: resident memory, wall-clock time, and the pickled result. The others bound
+    what the file declares, before any parser sees it: pixels of a frame, boxes at the top of an ISO file and in its
+    tree, their depth, the bytes of its index, and those of its C2PA manifest store.
+    """
+
+    memory_bytes: int = 4 * _GIB
+    seconds: float = 900.0
+    result_bytes: int = 256 * _MIB
+    pixels: int = 8192 * 8192
+    top_level_boxes: int = 4096
+    boxes: int = 16384
+    depth: int = 24
+    index_bytes: int = 256 * _MIB
+    manifest_bytes: int = 64 * _MIB
+
+    def __post_init__(self) -> None:
+        if min(vars(self).values()) <= 0:
+            raise ValueError("every limit is positive")
