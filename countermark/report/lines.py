@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ Mark = Literal["found", "warns", "open", "absent"]
 """found: it counts; warns: it contradicts or was damaged; open: measured, does not suffice; absent: nothing there."""
 
 TEXT_LIMIT = 400
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _BYTES = {
     "intact": "intact",
     "changed": "the file was changed after it was signed",
@@ -110,13 +112,13 @@ def _watermark(item: WatermarkEvidence) -> Line:
     if not item.found:
         mark: Mark = "open" if item.log10_p <= -6 else "absent"
         said = f"a trace under {key}" if mark == "open" else "not found"
-        return Line(label, mark, said, _filled(("chance", chance(item.log10_p) if item.log10_p < 0 else None)))
+        return Line(label, mark, said, _filled(("chance in an unmarked clip", below(item.log10_p) if item.log10_p < 0 else None)))
     mark = "warns" if item.content == "differs" else "found"
     number = f"{item.watermark_id:016x}" if item.watermark_id is not None else "without a readable id"
     details = _filled(
         ("under", key),
         ("origin it states", None if item.origin is None else item.origin.replace("_", " ")),
-        ("chance of seeing this in an unmarked clip", chance(item.log10_p)),
+        ("chance in an unmarked clip", below(item.log10_p)),
         ("found at", spans(item.spans)),
         ("leads to", item.manifest or "no manifest that this repository knows"),
         ("that manifest", _CONTENT[item.content] if item.content else None),
@@ -155,8 +157,15 @@ def _detectors(item: DetectorEvidence) -> Line:
 
 
 def chance(log10_p: float) -> str:
-    """Word a decimal logarithm of a chance."""
-    return f"chance below 10^{log10_p:.0f}" if log10_p <= -3 else f"chance {10**log10_p:.2g}"
+    """Word the decimal logarithm of a chance."""
+    return f"chance {below(log10_p)}"
+
+
+def below(log10_p: float) -> str:
+    """Word a bound: `below 10⁻³¹`, or the number itself where it is large."""
+    if log10_p > -3:
+        return f"{10**log10_p:.2g}"
+    return f"below 10⁻{str(math.floor(-log10_p)).translate(_SUPERSCRIPT)}"
 
 
 def spans(found: Iterable[tuple[float, float]]) -> str:
