@@ -65,7 +65,7 @@ def own_signer(folder: Path, *, now: dt.datetime | None = None) -> OpenedSigner:
     with _locked(folder):
         authority, is_new = _current_authority(folder, moment)
         path = folder / _SIGNER_FILE
-        if not (path.is_file() and _lasts(path.read_bytes(), moment) and _is_under(path, authority)):
+        if not (path.is_file() and _lasts(path, moment) and _is_under(path, authority)):
             write_private(path, _issue_signer(authority, moment))
         signer = signer_of(path.read_bytes(), path.read_bytes(), str(path))
     return OpenedSigner(signer, _first_use_note(folder) if is_new else None)
@@ -108,8 +108,8 @@ def _current_authority(folder: Path, moment: dt.datetime) -> tuple[bytes, bool]:
     """The authority's PEM (key, certificate) and whether it is new. One that ends soon is kept under another name."""
     path = folder / _AUTHORITY_FILE
     if path.is_file():
-        data = path.read_bytes()
-        if _lasts(data, moment):
+        data = read_pem(path)
+        if _lasts(path, moment):
             return data, False
         serial = certificates_in(data, str(path))[0].serial_number
         write_private(folder / f"authority-{serial:x}.pem", data)
@@ -178,8 +178,8 @@ def _certificate(
     return builder.sign(issuer_key, hashes.SHA256())
 
 
-def _lasts(pem: bytes, moment: dt.datetime) -> bool:
-    certificate = certificates_in(pem, "certificate")[0]
+def _lasts(path: Path, moment: dt.datetime) -> bool:
+    certificate = certificates_in(read_pem(path), str(path))[0]
     end = certificate.not_valid_after_utc - dt.timedelta(days=RENEW_BEFORE_DAYS)
     return certificate.not_valid_before_utc <= moment < end
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import logging
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from provenance.credentials import jumbf
 from provenance.credentials.history import chain, generator, history, plain_text, soft_bindings, statement
+from provenance.credentials.regions import unsigned_bytes
 from provenance.credentials.sdk import MANIFEST_LIMIT_MIB, ManifestStore, read_manifest_store
 from provenance.credentials.signing import sidecar_of
 from provenance.credentials.timestamps import signing_time
@@ -31,7 +30,6 @@ _LOG = logging.getLogger(__name__)
 _HARD_BINDINGS = tuple(
     f"assertion.{kind}" for kind in ("bmffHash", "dataHash", "boxesHash", "collectionHash", "multiAssetHash")
 )
-_TOP_LEVEL_BOX_LIMIT = 4096
 _TRUSTED: tuple[SignerTrust, ...] = ("official", "older", "own")
 
 
@@ -141,7 +139,7 @@ def _status(store: ManifestStore, path: Path) -> tuple[CredentialStatus, str | N
         return "changed", f"the file's bytes cannot be matched with those that were signed ({broken[0]})"
     if not store.has(*(f"{kind}.match" for kind in _HARD_BINDINGS), outcome="success"):
         return "unreadable", "nothing in the manifest ties it to this file's bytes"
-    if loose := _unsigned_bytes(store, path):
+    if loose := unsigned_bytes(store, path):
         return "unsigned_regions_changed", f"{loose} bytes lie in regions that the signature leaves out"
     return "intact", _rule_broken(store)
 
@@ -208,57 +206,3 @@ def _sidecar_bytes(path: Path) -> bytes | None:
             f"credentials beside the file exceed {MANIFEST_LIMIT_MIB} MiB", hint="fetch them again"
         )
     return data
-
-
-# -- regions outside the hash ------------------------------------------------------------------------------------------
-
-
-def _unsigned_bytes(store: ManifestStore, path: Path) -> int:
-    """Bytes other than zero-filled padding in top-level boxes that the BMFF hash leaves out (C2PA 2.2, 18.7)."""
-    left_out = _whole_boxes_left_out(store) & {"free", "skip"}
-    return sum(length for kind, length in _filled_boxes(path, left_out)) if left_out else 0
-
-
-def _whole_boxes_left_out(store: ManifestStore) -> set[str]:
-    kinds: set[str] = set()
-    for assertion in store.active.get("assertions") or ():
-        if str(assertion.get("label", "")).startswith("c2pa.hash.bmff"):
-            rows = (assertion.get("data") or {}).get("exclusions") or ()
-            kinds |= {str(row.get("xpath", "")).removeprefix("/") for row in rows if not row.get("data")}
-    return kinds
-
-
-def _filled_boxes(path: Path, kinds: set[str]) -> Iterator[tuple[str, int]]:
-    """(kind, length) of the top-level boxes of these kinds whose content is not all zero; memory stays small."""
-    with path.open("rb") as stream:
-        end = stream.seek(0, io.SEEK_END)
-        offset = 0
-        for _ in range(_TOP_LEVEL_BOX_LIMIT):
-            stream.seek(offset)
-            header = stream.read(16)
-            if len(header) < 8:
-                return
-            length, raw_kind = struct.unpack_from(">I4s", header)
-            start = 8
-            if length == 1 and len(header) == 16:
-                (length,) = struct.unpack_from(">Q", header, 8)
-                start = 16
-            length = end - offset if length == 0 else length
-            if length < start:
-                return
-            kind = raw_kind.decode("latin-1")
-            if kind in kinds and _has_content(stream, offset + start, min(offset + length, end)):
-                yield kind, length - start
-            offset += length
-
-
-def _has_content(stream: io.BufferedReader, start: int, end: int) -> bool:
-    stream.seek(start)
-    while start < end:
-        block = stream.read(min(1 << 20, end - start))
-        if not block:
-            return False
-        if block.strip(b"\0"):
-            return True
-        start += len(block)
-    return False

@@ -99,11 +99,16 @@ def history(store: ManifestStore, signers: Mapping[str, str]) -> tuple[str, ...]
     """One plain line per action, newest manifest first; `signers` names who signed each manifest."""
     lines: list[str] = []
     for link in chain(store):
-        who = signers.get(link.manifest_id) or generator(store.manifests[link.manifest_id]) or "somebody"
+        manifest = store.manifests[link.manifest_id]
+        who = signers.get(link.manifest_id) or generator(manifest) or "somebody"
         what = {"lineage": "", "component": " (a part)", "input": " (an input)"}[link.place]
-        for name, origin in _statements(store.manifests[link.manifest_id]):
+        titles = {place: _titles(manifest, place) for place in ("parentOf", "componentOf")}
+        for name, origin in _statements(manifest):
+            waiting = titles.get({"opened": "parentOf", "placed": "componentOf"}.get(name, ""), [])
+            title = waiting.pop(0) if waiting else ""
+            thing = f" “{title}”" if title else ""
             stated = "" if origin == "unstated" else f", stated as {origin.replace('_', ' ')}"
-            lines.append(f"{who}{what}: {plain_text(name.replace('_', ' '), 60)}{stated}")
+            lines.append(f"{who}{what}: {_words(name)}{thing}{stated}")
     return tuple(lines[:HISTORY_LIMIT])
 
 
@@ -138,6 +143,17 @@ def _statements(manifest: Mapping[str, Any]) -> Iterator[tuple[str, OriginName]]
             for action in _rows(data.get("actions")):
                 name = str(action.get("action", "unknown")).removeprefix("c2pa.")
                 yield name, origin_of_source_type(str(action.get("digitalSourceType", "")))
+
+
+def _words(action: str) -> str:
+    """An action in words: ``watermarked.unbound`` and other details of form are dropped."""
+    plain = "watermarked" if action.startswith("watermarked") else action
+    return plain_text(plain.replace("_", " "), 60)
+
+
+def _titles(manifest: Mapping[str, Any], relationship: str) -> list[str]:
+    rows = _rows(manifest.get("ingredients"))
+    return [plain_text(row.get("title") or "", 80) for row in rows if row.get("relationship") == relationship]
 
 
 def _place(relationship: str, above: Place) -> Place:
