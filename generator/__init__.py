@@ -1,1 +1,1 @@
-"""Countermark: the package `generator`."""
+"""The built-in video generator: scenes it learns from, autoencoder, transformer, sampler, upsampler."""

@@ -1,0 +1,125 @@
+"""The denoiser: a transformer on spacetime patches of latents, told the time and the prompt's attributes.
+
+After Peebles & Xie, "Scalable Diffusion Models with Transformers" (2023); one modulation for all blocks plus a table per
+block after Chen et al., "PixArt-alpha" (2023); normalised queries and keys after Dehghani et al., "ViT-22B" (2023).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Sizes of the transformer."""
+
+    channels: int = 16
+    """Latent channels."""
+    frames: int = 4
+    """Latent frames of a base clip."""
+    side: int = 16
+    """Latent rows and columns."""
+    patch: int = 2
+    """Latent rows and columns per token."""
+    width: int = 256
+    """Numbers per token."""
+    depth: int = 8
+    """Blocks."""
+    heads: int = 4
+    """Attention heads."""
+    attributes: tuple[int, ...] = (8, 4, 2, 2, 6, 2, 3)
+    """How many values each attribute of a prompt can take; one more stands for "not said"."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attributes", tuple(self.attributes))
+        if self.side % self.patch or self.width % (2 * self.heads):
+            raise ValueError(f"no such transformer: {self}")
+
+    @property
+    def null(self) -> tuple[int, ...]:
+        """The label that says nothing at all."""
+        return self.attributes
+
+
+def normed(x: Tensor) -> Tensor:
+    """x over the root mean square of its last dimension."""
+    return functional.rms_norm(x, x.shape[-1:])
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward layer, each modulated by shift, scale and gate."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+        self.table = nn.Parameter(torch.zeros(6, width))
+
+    def attend(self, x: Tensor) -> Tensor:
+        """(n, tokens, width) -> the same."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # 3 x (n, heads, tokens, head)
+        mixed = functional.scaled_dot_product_attention(normed(q), normed(k), v, scale=8 / q.shape[-1] ** 0.5)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """x (n, tokens, width), modulation (n, 6, width) -> x."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.table)[:, :, None].unbind(1)  # (n, 1, width)
+        x = x + gate1 * self.attend(normed(x) * (1 + scale1) + shift1)
+        hidden = functional.gelu(self.up(normed(x) * (1 + scale2) + shift2), approximate="tanh")
+        return x + gate2 * self.down(hidden)
+
+
+class Transformer(nn.Module):
+    """Noisy latents, time and label -> velocity (noise minus data)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        grid = c.side // c.patch
+        self.into = nn.Linear(c.channels * c.patch**2, c.width)
+        self.place_time = nn.Parameter(0.02 * torch.randn(c.frames, 1, 1, c.width))
+        self.place_row = nn.Parameter(0.02 * torch.randn(grid, 1, c.width))
+        self.place_column = nn.Parameter(0.02 * torch.randn(grid, c.width))
+        self.attributes = nn.ModuleList([nn.Embedding(count + 1, c.width) for count in c.attributes])
+        self.time = nn.Sequential(nn.Linear(c.width, c.width), nn.SiLU(), nn.Linear(c.width, c.width))
+        self.modulation = nn.Linear(c.width, 6 * c.width)
+        self.blocks = nn.ModuleList([Block(c.width, c.heads) for _ in range(c.depth)])
+        self.final = nn.Linear(c.width, 2 * c.width)
+        self.out = nn.Linear(c.width, c.channels * c.patch**2)
+        for embedding in self.attributes:
+            nn.init.normal_(embedding.weight, std=0.3)
+        for layer in (self.modulation, self.final, self.out):  # every block starts as the identity
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def condition(self, time: Tensor, labels: Tensor) -> Tensor:
+        """time (n,) in 0..1, labels (n, attributes) -> (n, width)."""
+        half = self.config.width // 2
+        rates = torch.exp(torch.arange(half, device=time.device) * (-math.log(1000.0) / half)) * 100
+        waves = time[:, None] * rates
+        said = sum(embedding(labels[:, place]) for place, embedding in enumerate(self.attributes))
+        return functional.silu(self.time(torch.cat((waves.cos(), waves.sin()), dim=-1)) + said)
+
+    def forward(self, x: Tensor, time: Tensor, labels: Tensor, *, frame: int = 0) -> Tensor:
+        """Velocity of x (n, C, t, h, w), whose first latent frame is number `frame` of the clip."""
+        n, channels, frames, height, width = x.shape
+        p = self.config.patch
+        cut = x.reshape(n, channels, frames, height // p, p, width // p, p).permute(0, 2, 3, 5, 1, 4, 6)
+        place = self.place_time[frame : frame + frames] + self.place_row + self.place_column
+        tokens = (self.into(cut.flatten(4)) + place).flatten(1, 3)                  # (n, tokens, width)
+        said = self.condition(time, labels)                                         # (n, width)
+        modulation = self.modulation(said).unflatten(-1, (6, -1))                   # (n, 6, width)
+        for block in self.blocks:
+            tokens = block(tokens, modulation)
+        shift, scale = self.final(said)[:, None].chunk(2, dim=-1)                   # (n, 1, width)
+        values = self.out(normed(tokens) * (1 + scale) + shift)                     # (n, tokens, C p p)
+        grid = values.reshape(n, frames, height // p, width // p, channels, p, p)
+        return grid.permute(0, 4, 1, 2, 5, 3, 6).reshape(x.shape)
