@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from countermark.checks import built_in_generator
 from countermark.settings import Settings
-from provenance.errors import CannotRead
+from provenance.errors import CannotRead, UnknownName
 from provenance.files import refuse_existing, write_private, written_beside
-from provenance.keys import KeyRing
+from provenance.keys import HOME_NAME, PUBLIC_NAME, KeyRing, KeyStream
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from generator.marked import MarkedClip, Marks, Told, Wish
     from provenance.credentials.authority import OpenedSigner
     from provenance.credentials.trust import Trust
     from provenance.repository.repository import ManifestRepository
+    from provenance.watermarks.latent import Generator
 
+MODELS = ("built-in",)
+PIXEL_PURPOSE = "pixel/1"
+LATENT_PURPOSE = "latent/1"
 
 # -- keys --------------------------------------------------------------------------------------------------------------
 
@@ -28,6 +38,18 @@ def key_ring(settings: Settings) -> KeyRing:
 def rotate_key(settings: Settings, name: str) -> str:
     """Retire a key, put a new one in its place, return the name under which the old one goes on."""
     return key_ring(settings).rotate(name)
+
+
+def pixel_streams(settings: Settings, names: Sequence[str]) -> tuple[KeyStream, ...]:
+    """What the pixel watermark may know of the keys of these names. Raises KeyError_."""
+    ring = key_ring(settings)
+    return tuple(ring.get(name).stream(PIXEL_PURPOSE) for name in names)
+
+
+def latent_streams(settings: Settings, names: Sequence[str]) -> tuple[KeyStream, ...]:
+    """What the latent watermark may know of one's own keys among these names; `public` never carries it."""
+    ring = key_ring(settings)
+    return tuple(ring.get(name).stream(LATENT_PURPOSE) for name in names if name != PUBLIC_NAME)
 
 
 # -- credentials -------------------------------------------------------------------------------------------------------
@@ -106,6 +128,81 @@ def repository(settings: Settings) -> ManifestRepository:
     if "://" not in settings.repository:
         Path(settings.repository).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ManifestRepository(settings.repository)
+
+
+# -- making clips ------------------------------------------------------------------------------------------------------
+
+
+def generator(name: str = "built-in") -> Generator:
+    """The model of this name; imports torch. Raises UnknownName, WeightsError."""
+    if name not in MODELS:
+        raise UnknownName("model", name, MODELS)
+    return built_in_generator()
+
+
+def picture(path: Path) -> np.ndarray:
+    """The first picture of a file, uint8 (height, width, 3). Raises CannotRead."""
+    from provenance.video import Video
+
+    return next(Video(path).windows(1)).rgb[0]
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes marked clips with one model, under one set of keys and one signer. `notes` are to be said once."""
+
+    model: Generator
+    marks: Marks
+    notes: tuple[str, ...] = ()
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...]:
+        """The words of a prompt that the model does not know."""
+        words = getattr(self.model, "unknown_words", None)
+        return tuple(words(prompt)) if words is not None else ()
+
+    def __call__(
+        self, wish: Wish, out: Path, *, twin: Path | None = None, force: bool = False, told: Told | None = None
+    ) -> MarkedClip:
+        """Make one clip: see `generator.marked.make_marked`."""
+        from generator.marked import make_marked
+
+        return make_marked(wish, out, self.model, self.marks, twin=twin, force=force, told=told)
+
+
+def maker(
+    settings: Settings,
+    model: Generator,
+    key_names: Sequence[str] = (),
+    signer: str | None = None,
+    tsa: str | None = None,
+) -> Maker:
+    """Return what makes marked clips.
+
+    key_names: keys of the pixel watermark, `public` when none is named; the first of one's own also carries the latent
+    one, else the key `home`, which is made on first use.
+    """
+    from generator.marked import Marks
+
+    ring = key_ring(settings)
+    own = next((name for name in key_names if name != PUBLIC_NAME), HOME_NAME)
+    key, is_new = ring.get_or_new(own) if own == HOME_NAME else (ring.get(own), False)
+    opened = open_signer(settings, signer)
+    notes = [note for note in (_new_key_note(settings, own) if is_new else None, opened.note) if note]
+    marks = Marks(
+        latent=key.stream(LATENT_PURPOSE),
+        pixel=pixel_streams(settings, tuple(dict.fromkeys(key_names)) or (PUBLIC_NAME,)),
+        signer=opened.signer,
+        repository=repository(settings),
+        tsa_url=tsa,
+    )
+    return Maker(model, marks, tuple(notes))
+
+
+def _new_key_note(settings: Settings, name: str) -> str:
+    return (
+        f"made the watermark key {name!r} in {settings.keys}: back it up, for without it nobody can tell that a clip "
+        "was made here, and keep it private, for whoever has it can mark clips as yours"
+    )
 
 
 def weights_digests() -> dict[str, str | None]:

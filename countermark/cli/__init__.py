@@ -33,9 +33,16 @@ def countermark() -> None:
 
 
 def _register() -> None:
-    from countermark.cli import attack, certs, doctor, keys, trust
+    from countermark.cli import attack, certs, doctor, generate, keys, trust
 
-    for command in (attack.attack, certs.certs, doctor.doctor, keys.keys, trust.trust):
+    for command in (
+        attack.attack,
+        certs.certs,
+        doctor.doctor,
+        generate.generate,
+        keys.keys,
+        trust.trust,
+    ):
         countermark.add_command(command)
 
 

@@ -112,7 +112,12 @@ def _watermark(item: WatermarkEvidence) -> Line:
     if not item.found:
         mark: Mark = "open" if item.log10_p <= -6 else "absent"
         said = f"a trace under {key}" if mark == "open" else "not found"
-        return Line(label, mark, said, _filled(("chance in an unmarked clip", below(item.log10_p) if item.log10_p < 0 else None)))
+        return Line(
+            label,
+            mark,
+            said,
+            _filled(("chance in an unmarked clip", below(item.log10_p) if item.log10_p < 0 else None)),
+        )
     mark = "warns" if item.content == "differs" else "found"
     number = f"{item.watermark_id:016x}" if item.watermark_id is not None else "without a readable id"
     details = _filled(

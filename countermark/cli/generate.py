@@ -1,0 +1,67 @@
+"""countermark generate: make a clip that says where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from countermark.cli import options
+from countermark.cli.session import Command, Session, pass_session
+
+
+@click.command(cls=Command)
+@click.argument("prompt")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Clip to write: .mp4 or .mov.")
+@click.option("--seconds", type=float, default=2.0, show_default=True, help="How long it plays.")
+@click.option("--seed", type=click.IntRange(0), help="Fixes everything random but the watermark id.")
+@click.option("--steps", type=click.IntRange(1, 1000), default=20, show_default=True, help="Steps of the sampler.")
+@click.option("--guidance", type=float, default=2.0, show_default=True, help="How closely to follow the prompt.")
+@click.option("--image", type=click.Path(path_type=Path), metavar="FIRST.png", help="A picture to begin with.")
+@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many clips to make.")
+@click.option("--unmarked-twin", is_flag=True, help="Also write the clip of the same seed without any mark.")
+@click.option("--model", default="built-in", show_default=True, metavar="NAME", help="Which model makes it.")
+@options.keys
+@options.signer
+@options.tsa
+@options.force
+@pass_session
+def generate(
+    session: Session,
+    prompt: str,
+    output: Path,
+    seconds: float,
+    seed: int | None,
+    steps: int,
+    guidance: float,
+    image: Path | None,
+    count: int,
+    unmarked_twin: bool,
+    model: str,
+    key_names: tuple[str, ...],
+    signer: str | None,
+    tsa: str | None,
+    force: bool,
+) -> None:
+    """Make a clip from PROMPT: marked in its noise and its luma, signed, remembered."""
+    from countermark.wiring import generator, maker, picture
+    from generator.marked import Wish
+
+    first_frame = picture(image) if image is not None else None
+    wish = Wish(prompt, seconds, seed, steps, guidance, first_frame)
+    make = maker(session.settings, generator(model), key_names, signer, tsa)
+    for note in make.notes:
+        session.say(note)
+    for word in make.unknown_words(prompt):
+        session.say(f"the model does not know {word!r}: it is left out of account")
+    for number in range(count):
+        out = output if count == 1 else output.with_name(f"{output.stem}-{number + 1:03d}{output.suffix}")
+        twin = out.with_name(f"{out.stem}.unmarked{out.suffix}") if unmarked_twin else None
+        this = wish if seed is None else replace(wish, seed=seed + number)
+        with session.progress(out.name) as advance:
+            clip = make(this, out, twin=twin, force=force, told=advance)
+        session.findings().print(f"wrote {clip.path}  id {clip.watermark_id:016x}", markup=False, soft_wrap=True)
+        session.detail(f"manifest {clip.manifest_id}, seed {clip.seed}, {clip.seconds:.2f} s")
+        if clip.twin is not None:
+            session.findings().print(f"wrote {clip.twin}  unmarked", markup=False, soft_wrap=True)

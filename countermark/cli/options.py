@@ -1,0 +1,54 @@
+"""Options that several commands share, and the names of outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from provenance.errors import OutputExists, UsageError
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+force = click.option("--force", is_flag=True, help="Overwrite the output.")
+keys = click.option("--key", "key_names", metavar="NAME", multiple=True, help="A key; may be given several times.")
+signer = click.option("--signer", metavar="URI", help="Who signs: file:CERTIFICATES.pem,KEY.pem; your own by default.")
+tsa = click.option("--tsa", metavar="URL", help="A time-stamp authority to ask; this needs the network.")
+workers = click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Files at a time.")
+files_from = click.option(
+    "--files-from", type=click.Path(path_type=Path), metavar="LIST", help="A file with one name a line; - is stdin."
+)
+
+
+def outputs_for(sources: Sequence[Path], output: str) -> list[Path]:
+    """Return one output per source.
+
+    output: a template with {stem}, {name} or {ext}; a folder, there or written with a slash at its end; else one file.
+    Raises UsageError for several inputs and one file, OutputExists where two inputs would share an output.
+    """
+    if "{" in output:
+        named = [Path(_filled(output, source)) for source in sources]
+    elif output.endswith("/") or Path(output).is_dir():
+        named = [Path(output) / source.name for source in sources]
+    elif len(sources) == 1:
+        named = [Path(output)]
+    else:
+        raise UsageError(
+            f"{output}: {len(sources)} files cannot go into one",
+            hint="name a folder with a slash, or '{stem}.signed{ext}'",
+        )
+    double = next((path for path in named if named.count(path) > 1), None)
+    if double is not None:
+        raise OutputExists(f"{double}: two inputs would be written there", hint="use a template that tells them apart")
+    return named
+
+
+def _filled(template: str, source: Path) -> str:
+    try:
+        return template.format(stem=str(source.with_suffix("")), name=source.name, ext=source.suffix)
+    except (KeyError, IndexError, ValueError) as error:
+        raise UsageError(
+            f"{template}: no such place holder ({error})", hint="there are {stem}, {name} and {ext}"
+        ) from error
