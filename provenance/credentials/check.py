@@ -9,14 +9,16 @@ from __future__ import annotations
 import datetime as dt
 import io
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from provenance.credentials import jumbf
-from provenance.credentials.history import chain, generator, history, plain_text, soft_bindings, statement
+from provenance.credentials.history import chain, generator, history, plain_text, rows_in, soft_bindings, statement
 from provenance.credentials.regions import unsigned_bytes
 from provenance.credentials.sdk import MANIFEST_LIMIT_MIB, ManifestStore, read_manifest_store
 from provenance.credentials.signing import sidecar_of
@@ -141,7 +143,7 @@ def _status(store: ManifestStore, path: Path) -> tuple[CredentialStatus, str | N
         return "unreadable", "nothing in the manifest ties it to this file's bytes"
     if loose := unsigned_bytes(store, path):
         return "unsigned_regions_changed", f"{loose} bytes lie in regions that the signature leaves out"
-    return "intact", _rule_broken(store)
+    return "intact", _worth_showing(store)
 
 
 def _why_not_authentic(store: ManifestStore) -> str | None:
@@ -155,26 +157,37 @@ def _why_not_authentic(store: ManifestStore) -> str | None:
     return None
 
 
-def _rule_broken(store: ManifestStore) -> str | None:
-    """The first failure that concerns neither bytes nor the signer: worth showing, no accusation."""
-    others = (code.code for code in store.codes if code.outcome == "failure")
-    found = next((code for code in others if not code.startswith(("signingCredential.", "timeStamp."))), None)
-    return f"the manifest does not keep a rule of C2PA ({plain_text(found, 80)})" if found else None
+def _worth_showing(store: ManifestStore) -> str | None:
+    """The first thing wrong that concerns neither bytes nor the signer: no accusation, but not to be hidden either."""
+    found = next((code.code for code in store.codes if code.outcome == "failure" and _is_other(code.code)), None)
+    if found is None:
+        wrong = (code.code for code in store.codes if code.outcome != "success" and code.code.startswith("timeStamp."))
+        stamp = next(wrong, None)
+        return f"its time stamp cannot be believed ({plain_text(stamp, 80)})" if stamp else None
+    if found.startswith("cawg."):
+        return f"a statement of identity in it does not hold ({plain_text(found, 80)})"
+    return f"the manifest does not keep a rule of C2PA ({plain_text(found, 80)})"
+
+
+def _is_other(code: str) -> bool:
+    return not code.startswith(("signingCredential.", "timeStamp."))
 
 
 def _is_broken(store: ManifestStore, manifest_id: str) -> bool:
     """Whether an ingredient's manifest failed validation, when it was taken in or now."""
-    codes = [code for deltas in store.ingredient_codes.values() for code in deltas if manifest_id in code.url]
-    if any(code.outcome == "failure" for code in codes if not code.code.startswith("signingCredential.")):
+    now = [code for deltas in store.ingredient_codes.values() for code in deltas if manifest_id in code.url]
+    if any(code.outcome == "failure" and _is_other(code.code) for code in now):
         return True
-    for manifest in store.manifests.values():
-        for ingredient in manifest.get("ingredients") or ():
-            if ingredient.get("active_manifest") == manifest_id:
-                results = (ingredient.get("validation_results") or {}).get("activeManifest") or {}
-                failures = (str(row.get("code")) for row in results.get("failure") or ())
-                if any(not code.startswith("signingCredential.") for code in failures):
-                    return True
-    return False
+    ingredients = (row for manifest in store.manifests.values() for row in rows_in(manifest.get("ingredients")))
+    recorded = [row for row in ingredients if row.get("active_manifest") == manifest_id]
+    return any(_is_other(code) for row in recorded for code in _recorded_failures(row))
+
+
+def _recorded_failures(ingredient: Mapping[str, Any]) -> Iterator[str]:
+    results = ingredient.get("validation_results")
+    active = results.get("activeManifest") if isinstance(results, Mapping) else None
+    for row in rows_in(active.get("failure") if isinstance(active, Mapping) else None):
+        yield str(row.get("code"))
 
 
 def _signer_name(store: ManifestStore, manifest_id: str) -> str:

@@ -56,7 +56,7 @@ def chain(store: ManifestStore) -> tuple[Link, ...]:
         if link.manifest_id in found or link.manifest_id not in store.manifests:
             continue
         found[link.manifest_id] = link
-        for ingredient in _rows(store.manifests[link.manifest_id].get("ingredients")):
+        for ingredient in rows_in(store.manifests[link.manifest_id].get("ingredients")):
             place = _place(str(ingredient.get("relationship")), link.place)
             waiting.append(Link(str(ingredient.get("active_manifest")), place, link.depth + 1))
     return tuple(found.values())
@@ -65,9 +65,9 @@ def chain(store: ManifestStore) -> tuple[Link, ...]:
 def soft_bindings(store: ManifestStore) -> list[tuple[str, bytes]]:
     """(algorithm, value) of every soft binding that the active manifest declares; malformed ones are left out."""
     bindings: list[tuple[str, bytes]] = []
-    for label, data in _assertions(store.active):
+    for label, data in assertions_of(store.active):
         if label == "c2pa.soft-binding":
-            values = [_bytes(block.get("value")) for block in _rows(data.get("blocks"))]
+            values = [_bytes(block.get("value")) for block in rows_in(data.get("blocks"))]
             bindings += [(plain_text(data.get("alg", "")), value) for value in values if value]
     return bindings
 
@@ -114,33 +114,34 @@ def history(store: ManifestStore, signers: Mapping[str, str]) -> tuple[str, ...]
 
 def generator(manifest: Mapping[str, Any]) -> str | None:
     """Name and version of the software that wrote a manifest, as it says itself."""
-    info = next(iter(_rows(manifest.get("claim_generator_info"))), None)
+    info = next(iter(rows_in(manifest.get("claim_generator_info"))), None)
     if info is None:
         named = manifest.get("claim_generator")
         return plain_text(named) if named else None
     return plain_text(f"{info.get('name', '')} {info.get('version') or ''}") or None
 
 
-# -- parts -------------------------------------------------------------------------------------------------------------
-
-
-def _rows(value: object) -> Iterator[Mapping[str, Any]]:
+def rows_in(value: object) -> Iterator[Mapping[str, Any]]:
     """The objects in a list that came out of a stranger's manifest, which may be no list at all."""
     if isinstance(value, list):
         yield from (row for row in value if isinstance(row, Mapping))
 
 
-def _assertions(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for row in _rows(manifest.get("assertions")):
+def assertions_of(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(label without its instance number, content) of every assertion whose content is an object."""
+    for row in rows_in(manifest.get("assertions")):
         if isinstance(row.get("data"), Mapping):
             yield str(row.get("label")).split("__")[0], row["data"]
 
 
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
 def _statements(manifest: Mapping[str, Any]) -> Iterator[tuple[str, OriginName]]:
     """(action without its prefix, the origin that its digitalSourceType states) for each action, in order."""
-    for label, data in _assertions(manifest):
+    for label, data in assertions_of(manifest):
         if label.startswith("c2pa.actions"):
-            for action in _rows(data.get("actions")):
+            for action in rows_in(data.get("actions")):
                 name = str(action.get("action", "unknown")).removeprefix("c2pa.")
                 yield name, origin_of_source_type(str(action.get("digitalSourceType", "")))
 
@@ -152,7 +153,7 @@ def _words(action: str) -> str:
 
 
 def _titles(manifest: Mapping[str, Any], relationship: str) -> list[str]:
-    rows = _rows(manifest.get("ingredients"))
+    rows = rows_in(manifest.get("ingredients"))
     return [plain_text(row.get("title") or "", 80) for row in rows if row.get("relationship") == relationship]
 
 

@@ -85,10 +85,18 @@ def certificate_chain(store: bytes, manifest_id: str) -> tuple[x509.Certificate,
     encoded = _x5chain(protected) or _x5chain(message[1])
     if not encoded or len(encoded) > _CHAIN_LIMIT:
         raise _damaged("the signature brings no certificates, or too many")
+    return tuple(_certificate(one) for one in encoded)
+
+
+def _certificate(encoded: bytes) -> x509.Certificate:
+    """A certificate whose names and dates can be read: the library parses them only when asked."""
     try:
-        return tuple(x509.load_der_x509_certificate(one) for one in encoded)
+        certificate = x509.load_der_x509_certificate(encoded)
+        list(certificate.subject), list(certificate.issuer)
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise _damaged("a certificate cannot be parsed") from error
+    return certificate
 
 
 def _x5chain(header: object) -> list[bytes]:

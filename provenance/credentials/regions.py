@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provenance.credentials.history import assertions_of, rows_in
 from provenance.credentials.sdk import ManifestStore
 
 _C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # C2PA 2.2, A.5.1
@@ -48,14 +49,12 @@ def unsigned_bytes(store: ManifestStore, path: Path) -> int:
 
 
 def _kinds_left_out(store: ManifestStore) -> set[str]:
-    rows = (row for binding in _hard_bindings(store) for row in binding.get("exclusions") or ())
+    rows = (row for binding in _hard_bindings(store) for row in rows_in(binding.get("exclusions")))
     return {str(row.get("xpath", "")).removeprefix("/") for row in rows}
 
 
-def _hard_bindings(store: ManifestStore) -> Iterator[Mapping[str, Any]]:
-    for assertion in store.active.get("assertions") or ():
-        if str(assertion.get("label", "")).startswith("c2pa.hash.bmff"):
-            yield assertion.get("data") or {}
+def _hard_bindings(store: ManifestStore) -> list[Mapping[str, Any]]:
+    return [data for label, data in assertions_of(store.active) if label.startswith("c2pa.hash.bmff")]
 
 
 def _top_level(stream: io.BufferedReader) -> Iterator[_Region]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from provenance.credentials.history import plain_text
+from provenance.credentials.history import assertions_of, plain_text, rows_in
 from provenance.credentials.sdk import ManifestStore
 
 
@@ -45,11 +45,9 @@ def _names_list(code: str, explanation: str, tsa_uri: str) -> bool:
 
 
 def _first_when(store: ManifestStore) -> object:
-    for assertion in store.active.get("assertions") or ():
-        if str(assertion.get("label", "")).startswith("c2pa.actions"):
-            for action in (assertion.get("data") or {}).get("actions") or ():
-                if isinstance(action, dict) and action.get("when"):
-                    return action["when"]
+    for label, data in assertions_of(store.active):
+        if label.startswith("c2pa.actions"):
+            return next((action["when"] for action in rows_in(data.get("actions")) if action.get("when")), None)
     return None
 
 
