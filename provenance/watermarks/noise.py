@@ -13,7 +13,7 @@ Which carriers belong to the pilot, to verification and to the payload is a keye
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.fft import dctn, idctn
@@ -145,6 +145,12 @@ class NoiseLayout:
                 scale = np.sqrt((turned**2).mean(axis=1, keepdims=True))
                 carriers[channel][:, members] = turned / np.maximum(scale, 1e-9)
         return carriers.reshape(-1)
+
+
+@lru_cache(maxsize=16)
+def layout_for(stream: KeyStream, shape: Shape) -> NoiseLayout:
+    """Return the layout of a key, kept for the next clip: its rotations cost more than a reading does."""
+    return NoiseLayout(stream, shape)
 
 
 def hadamard(values: np.ndarray) -> np.ndarray:
