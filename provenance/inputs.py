@@ -89,12 +89,17 @@ def read_split(path: Path) -> list[SplitRow]:
     """Read a split: a CSV table with the columns of `SplitRow`. Raises CannotRead."""
     try:
         with path.open(newline="", encoding="utf-8") as stream:
-            return [SplitRow(**{**row, "fold": int(row["fold"])}) for row in csv.DictReader(stream)]
+            return [_split_row(row) for row in csv.DictReader(stream)]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CannotRead(
             f"{path}: cannot be read as a split ({error})",
             hint="a table with sha256, file, label, family, lineage, fold and watermark",
         ) from error
+
+
+def _split_row(row: dict[str, str]) -> SplitRow:
+    text = {name: row[name] for name in ("sha256", "file", "label", "family", "lineage", "watermark")}
+    return SplitRow(fold=int(row["fold"]), **text)
 
 
 def chosen(rows: Sequence[SplitRow], *, watermark: str | None = None, label: str | None = None) -> list[SplitRow]:

@@ -34,6 +34,7 @@ def serve() -> None:
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     _refuse_sockets()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    link.send_bytes(b"ready")
     while True:
         try:
             function, arguments, limits = pickle.loads(link.recv_bytes())

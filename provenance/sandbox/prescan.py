@@ -54,7 +54,7 @@ class _IsoScan:
 
     def _walk(self, start: int, end: int, depth: int) -> None:
         if depth > self.limits.depth:
-            raise self._too("deep", f"its boxes are nested more than {self.limits.depth} deep")
+            raise self._too(f"its boxes are nested more than {self.limits.depth} deep")
         here, count = start, 0
         while here + 8 <= end:
             self.stream.seek(here)
@@ -77,20 +77,20 @@ class _IsoScan:
     def _count(self, siblings: int, depth: int) -> None:
         self.boxes += 1
         if depth == 0 and siblings > self.limits.top_level_boxes:
-            raise self._too("many", f"it has more than {self.limits.top_level_boxes} boxes at its top")
+            raise self._too(f"it has more than {self.limits.top_level_boxes} boxes at its top")
         if self.boxes > self.limits.boxes:
-            raise self._too("many", f"it has more than {self.limits.boxes} boxes")
+            raise self._too(f"it has more than {self.limits.boxes} boxes")
 
     def _inside(self, kind: bytes, header: bytes, start: int, end: int, outer_end: int, depth: int) -> None:
         size = end - start
         if kind in _INDEX and size > self.limits.index_bytes:
-            raise self._too("large", f"its {kind.decode()} box declares {size >> 20} MiB")
+            raise self._too(f"its {kind.decode()} box declares {size >> 20} MiB")
         if kind in (b"stsd", b"meta"):
             start += 8 if kind == b"stsd" else self._full_box(header)
         end = min(end, outer_end)
         if kind == b"uuid" and header[8:24] == _C2PA_UUID:
             if size > self.limits.manifest_bytes:
-                raise self._too("large", f"its C2PA box declares {size >> 20} MiB")
+                raise self._too(f"its C2PA box declares {size >> 20} MiB")
             self._walk(start + _UUID_HEADER, end, depth + 1)
         elif kind in _CONTAINERS:
             self._walk(start, end, depth + 1)
@@ -129,11 +129,11 @@ class _IsoScan:
         if kind == b"stsz" and fixed:
             return  # all samples have one size: there is no table
         if entries > max(0, size - 8):
-            raise self._too("large", f"its {kind.decode()} table declares {entries} entries in {size} bytes")
+            raise self._too(f"its {kind.decode()} table declares {entries} entries in {size} bytes")
 
-    def _too(self, what: str, reason: str) -> TooHostile:
+    def _too(self, reason: str) -> TooHostile:
         return TooHostile(
-            f"{self.path}: refused, {reason}", hint=f"no player needs a file so {what}; was it made to do harm?"
+            f"{self.path}: refused, {reason}", hint="no ordinary video is built like that; was it made to do harm?"
         )
 
 

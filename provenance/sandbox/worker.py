@@ -34,6 +34,7 @@ Progress = Callable[[float], None]
 Result = TypeVar("Result")
 
 _QUESTION_BYTES = 1 << 20
+_START_SECONDS = 120.0
 _LOOK_EVERY_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
@@ -89,8 +90,8 @@ class Worker:
         answer; CannotRead when the worker crashed. The first argument names the file in the message.
         """
         subject = _subject(arguments)
-        link = self._ready()
         try:
+            link = self._ready()
             link.send_bytes(pickle.dumps((function, arguments, self.limits)))
             return self._wait(link, subject, answers or {}, progress)
         except (OSError, EOFError) as error:
@@ -139,6 +140,9 @@ class Worker:
         )
         theirs.close()
         self._link = Connection(ours.detach())
+        if not self._link.poll(_START_SECONDS) or self._link.recv_bytes(16) != b"ready":
+            self.kill()
+            raise CannotRead("the worker process does not start", hint="is this machine out of memory?")
 
     def _wait(self, link: Connection, subject: str, answers: Answers, progress: Progress | None) -> Any:
         deadline = time.monotonic() + self.limits.seconds
@@ -328,7 +332,7 @@ def _loads(data: bytes) -> Any:
 def _subject(arguments: tuple[Any, ...]) -> str:
     first = arguments[0] if arguments else None
     path = getattr(first, "path", getattr(first, "source", first))
-    return str(path) if isinstance(path, (str, Path)) else "the file"
+    return str(path) if isinstance(path, Path) else "the file"
 
 
 def _search_path() -> list[str]:

@@ -128,14 +128,25 @@ def _quality_options(encoder: str, quality: float | None, speed: int) -> dict[st
 @contextlib.contextmanager
 def created(path: Path | BinaryIO, **options: Any) -> Iterator[av.container.OutputContainer]:
     """Open a container for writing; whatever FFmpeg says against it becomes CannotWrite with one clear line."""
-    target = str(path) if isinstance(path, Path) else path
     name = path if isinstance(path, Path) else "the clip in memory"
     try:
-        with av.open(target, "w", **options) as container:
+        container = av.open(str(path) if isinstance(path, Path) else path, "w", **options)
+    except ValueError as error:
+        raise CannotWrite(f"{name}: no container has this suffix", hint="use .mp4, .mov, .mkv or .webm") from error
+    except av.error.FFmpegError as error:
+        raise _unwritable(name, error) from error
+    try:
+        with container:
             yield container
     except av.error.FFmpegError as error:
-        hint = "choose a folder that exists and is yours to write, and a suffix such as .mp4, .mov, .mkv or .webm"
-        raise CannotWrite(f"{name}: cannot be written ({(error.strerror or str(error)).lower()})", hint=hint) from error
+        raise _unwritable(name, error) from error
+
+
+def _unwritable(name: object, error: av.error.FFmpegError) -> CannotWrite:
+    reason = (error.strerror or str(error)).lower()
+    return CannotWrite(
+        f"{name}: cannot be written ({reason})", hint="is the folder yours to write, and the disk not full?"
+    )
 
 
 def add_video(
@@ -160,6 +171,7 @@ def add_video(
         raise CannotWrite(
             f"libx265 cannot write pictures as small as {width}x{height}", hint="one side must have at least 64 pixels"
         )
+    stream: Any
     try:
         stream = container.add_stream(encoding.encoder, rate=frame_rate, options=encoding.encoder_options())
     except ValueError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -104,15 +105,21 @@ def plane_luma(frame: av.VideoFrame) -> np.ndarray:
     name = frame.format.name
     if name.startswith("yuv") and not name.startswith("yuyv"):
         depth = frame.format.components[0].bits
-        plane = frame.planes[0]
-        kind = np.uint8 if depth == 8 else np.dtype("<u2") if not name.endswith("be") else np.dtype(">u2")
-        row = plane.line_size // np.dtype(kind).itemsize
-        samples = np.frombuffer(plane, kind)[: row * plane.height].reshape(plane.height, row)[:, : frame.width]
+        samples = luma_plane(frame)
         return cv2.LUT(
             np.ascontiguousarray(samples >> (depth - 8)).astype(np.uint8, copy=False),
             _range_table(is_full_range(frame)),
         )
     return luma_of(frame.to_ndarray(format="rgb24"))
+
+
+def luma_plane(frame: av.VideoFrame) -> np.ndarray:
+    """View the Y plane of a frame: uint8 or uint16 (height, width), coded orientation, writable if the frame is."""
+    deep = frame.format.components[0].bits > 8
+    kind = np.dtype(np.uint8) if not deep else np.dtype(">u2" if frame.format.name.endswith("be") else "<u2")
+    plane: Any = frame.planes[0]
+    row = plane.line_size // kind.itemsize
+    return np.frombuffer(plane, kind)[: row * plane.height].reshape(plane.height, row)[:, : frame.width]
 
 
 def plane_rgb(frame: av.VideoFrame) -> np.ndarray:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
-import cv2
 import numpy as np
 
 from provenance.errors import CannotRead, CannotWrite
@@ -30,7 +30,8 @@ from provenance.video.encoding import (
     encoder_time_base,
     pixel_format_subsampled,
 )
-from provenance.video.read import Video, upright
+from provenance.video.read import Video, luma_plane, upright
+from provenance.video.streams import add_copies, copied, kept_tags, muxer_options, packets_of, stream_tags
 
 LumaChange = Callable[[np.ndarray, float, int], np.ndarray]
 """(luma, seconds, bit depth) -> luma of the same shape and type.
@@ -69,19 +70,21 @@ def rewrite(
     encoding: Encoding | None = None,
     progress: Progress | None = None,
     metadata: bool = True,
+    location: bool = True,
 ) -> RewriteReport:
     """Write `video` to `out` with its luma changed frame by frame.
 
     change: None leaves the pictures alone; with `encoding` None as well, the streams are copied and nothing is decoded.
     encoding: None takes the codec of the input at a quality near it.
-    progress: told the share done, 0 .. 1. metadata: whether the tags of the container are kept.
+    progress: told the share done, 0 .. 1. metadata: whether the tags of the container are kept; location: those, too,
+    that say where it was filmed.
     The output is written where `out` says, without a detour: callers wrap it in `written_beside`.
     """
     if change is None and encoding is None:
-        return copy_streams(video, out, progress=progress, metadata=metadata)
+        return copy_streams(video, out, progress=progress, metadata=metadata, location=location)
     job = _Job(video, encoding or near_input(video), out)
     changer = _luma_changer(change, video.info.rotation_degrees) if change else None
-    return job.run(changer, progress=progress, metadata=metadata)
+    return job.run(changer, progress, metadata, location)
 
 
 def near_input(video: Video) -> Encoding:
@@ -93,8 +96,8 @@ def copy_streams(video: Video, out: Path, *, progress: Progress | None = None, m
     """Copy all streams that the new container holds, without decoding; the C2PA box stays behind."""
     info = video.info
     count = 0
-    with opened(video.path) as source, created(out, container_options=_muxer_options(out)) as target:
-        copies, dropped = _copied_streams(source, target, keep_video=True)
+    with opened(video.path) as source, created(out, container_options=muxer_options(out)) as target:
+        copies, dropped = add_copies(source, target, keep_video=True)
         main = main_video(source)
         if main.index not in copies:
             raise CannotWrite(
@@ -102,8 +105,8 @@ def copy_streams(video: Video, out: Path, *, progress: Progress | None = None, m
                 hint="keep the suffix of the input, or use .mkv",
             )
         if metadata:
-            target.metadata.update(_kept_tags(source))
-        for packet in _with_decode_times(source, list(_streams_in(source, copies))):
+            target.metadata.update(kept_tags(source, location=location))
+        for packet in packets_of(source, copied(source, copies)):
             if packet.stream is main:
                 count += 1
                 _tell(progress, packet.pts, packet.time_base, info.duration_seconds)
@@ -123,7 +126,7 @@ def transcode(
     metadata: bool = True,
 ) -> RewriteReport:
     """Decode, pass every frame (coded orientation) through `change`, encode at `size` (width, height, coded)."""
-    return _Job(video, encoding, out, size).run(change, progress=progress, metadata=metadata)
+    return _Job(video, encoding, out, size).run(change, progress, metadata)
 
 
 class _Job:
@@ -140,22 +143,24 @@ class _Job:
         if self.pixel_format != info.pixel_format and encoding.pixel_format is None:
             self.notes.append(f"pictures converted from {info.pixel_format} to {self.pixel_format}")
 
-    def run(self, change: FrameChange | None, *, progress: Progress | None, metadata: bool) -> RewriteReport:
+    def run(
+        self, change: FrameChange | None, progress: Progress | None, metadata: bool, location: bool = True
+    ) -> RewriteReport:
         """Stream the video through; returns what was done."""
         info, encoder = self.video.info, self.encoding.encoder
         unit = encoder_time_base(encoder, info.time_base, info.frame_rate)
         count, last = 0, 0.0
-        with opened(self.video.path) as source, created(self.out, container_options=_muxer_options(self.out)) as target:
+        with opened(self.video.path) as source, created(self.out, container_options=muxer_options(self.out)) as target:
             main = main_video(source)
             main.thread_type = "AUTO"
             stream = add_video(target, self.encoding, *self.size, self.pixel_format, info.frame_rate, unit)
-            copies, dropped = _copied_streams(source, target, keep_video=False)
+            copies, dropped = add_copies(source, target, keep_video=False)
             if metadata:
-                target.metadata.update(_kept_tags(source))
-                stream.metadata.update(_stream_tags(main))
+                target.metadata.update(kept_tags(source, location=location))
+                stream.metadata.update(stream_tags(main))
             clock = _Clock(unit, info.frame_rate)
             early: list[av.Packet] = []  # the header needs the first frame, and the first packet writes the header
-            for packet in source.demux([main, *_streams_in(source, copies)]):
+            for packet in source.demux([main, *copied(source, copies)]):
                 if packet.stream is not main:
                     if packet.size:
                         packet.dts = packet.dts if packet.dts is not None else packet.pts
@@ -268,21 +273,12 @@ def _luma_changer(change: LumaChange, turn: int) -> FrameChange:
         depth = frame.format.components[0].bits
         frame.make_writable()
         plane = luma_plane(frame)
-        before = upright(plane, turn)
+        before = np.ascontiguousarray(upright(plane, turn)) if turn else plane
         after = _within_range(change(before, seconds, depth), before, depth, is_full_range(frame))
         plane[...] = upright(after, -turn % 360)
         return frame
 
     return changed
-
-
-def luma_plane(frame: av.VideoFrame) -> np.ndarray:
-    """View the Y plane of a frame: uint8 or uint16 (height, width), coded orientation, writable if the frame is."""
-    deep = frame.format.components[0].bits > 8
-    kind = np.dtype(np.uint8) if not deep else np.dtype(">u2" if frame.format.name.endswith("be") else "<u2")
-    plane = frame.planes[0]
-    row = plane.line_size // kind.itemsize
-    return np.frombuffer(plane, kind)[: row * plane.height].reshape(plane.height, row)[:, : frame.width]
 
 
 def _within_range(after: np.ndarray, before: np.ndarray, bit_depth: int, full_range: bool) -> np.ndarray:
@@ -292,8 +288,9 @@ def _within_range(after: np.ndarray, before: np.ndarray, bit_depth: int, full_ra
     if full_range:
         return after
     low, high = 16 << (bit_depth - 8), 235 << (bit_depth - 8)
-    floor, ceiling = cv2.min(np.ascontiguousarray(before), low), cv2.max(np.ascontiguousarray(before), high)
-    return cv2.min(cv2.max(np.ascontiguousarray(after), floor), ceiling)
+    floor = np.minimum(before, before.dtype.type(low))
+    ceiling = np.maximum(before, before.dtype.type(high))
+    return np.minimum(np.maximum(after, floor), ceiling)
 
 
 def _with_rgb_luma(frame: av.VideoFrame, change: LumaChange, seconds: float, turn: int) -> av.VideoFrame:
@@ -349,86 +346,6 @@ def _decoded(packet: av.Packet, count: int) -> Iterator[av.VideoFrame]:
         _log.warning("a damaged stretch was left out")
 
 
-def _with_decode_times(source: av.container.InputContainer, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
-    """Demux; packets whose decoding time the container leaves out (the first ones in Matroska) get one.
-
-    Counted back from the first that is known, one frame each; every muxer of MP4 needs them.
-    """
-    waiting: list[av.Packet] = []
-    main = main_video(source)
-    step = max(1, round(1 / (main.average_rate or main.guessed_rate or 25) / (main.time_base or Fraction(1, 1000))))
-    for packet in source.demux(streams):
-        if packet.stream is main and packet.dts is None and packet.size:
-            waiting.append(packet)
-            continue
-        if waiting and (packet.stream is main):
-            first = packet.dts if packet.dts is not None else min(p.pts or 0 for p in waiting) + step
-            yield from _counted_back(waiting, first, step)
-            waiting = []
-        if not packet.size:
-            continue
-        if packet.dts is None:
-            packet.dts = packet.pts
-        yield packet
-
-
-def _counted_back(packets: list[av.Packet], known: int, step: int) -> Iterator[av.Packet]:
-    for index, packet in enumerate(packets):
-        packet.dts = min(known - step * (len(packets) - index), packet.pts if packet.pts is not None else known)
-        yield packet
-
-
-def _copied_streams(
-    source: av.container.InputContainer, target: av.container.OutputContainer, *, keep_video: bool
-) -> tuple[dict[int, av.stream.Stream], tuple[str, ...]]:
-    """Add a copy of each stream that the target holds; returns index -> copy, and what it does not hold."""
-    copies: dict[int, av.stream.Stream] = {}
-    dropped: list[str] = []
-    main = main_video(source)
-    for stream in source.streams:
-        if stream is main and not keep_video:
-            continue
-        copy = _copied_stream(stream, target)
-        if copy is None:
-            dropped.append(f"{stream.type} track {stream.index} left out")
-        else:
-            copies[stream.index] = copy
-    return copies, tuple(dropped)
-
-
-def _copied_stream(stream: av.stream.Stream, target: av.container.OutputContainer) -> av.stream.Stream | None:
-    if stream.type not in ("video", "audio", "subtitle") or stream.codec_context is None:
-        return None
-    try:
-        copy = target.add_stream_from_template(stream, opaque=True)
-    except (ValueError, av.error.FFmpegError):
-        return None
-    copy.metadata.update(_stream_tags(stream))
-    copy.disposition = stream.disposition
-    return copy
-
-
-def _streams_in(source: av.container.InputContainer, copies: dict[int, av.stream.Stream]) -> list[av.stream.Stream]:
-    return [stream for stream in source.streams if stream.index in copies]
-
-
-_WRITER_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
-
-
-def _kept_tags(source: av.container.InputContainer) -> dict[str, str]:
-    return {name: value for name, value in source.metadata.items() if name.lower() not in _WRITER_TAGS}
-
-
-def _stream_tags(stream: av.stream.Stream) -> dict[str, str]:
-    kept = ("language", "title", "creation_time", "handler_name")
-    return {name: value for name, value in stream.metadata.items() if name in kept}
-
-
-def _muxer_options(out: Path) -> dict[str, str]:
-    """Options of the muxer: the index first in MP4 and MOV, so that a clip plays while it loads."""
-    return {"movflags": "+faststart"} if out.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
-
-
 def _tell(
     progress: Progress | None, stamp: float | None, unit: Fraction | None, duration_seconds: float | None
 ) -> None:
@@ -441,7 +358,6 @@ __all__ = [
     "LumaChange",
     "RewriteReport",
     "copy_streams",
-    "luma_plane",
     "near_input",
     "rewrite",
     "transcode",

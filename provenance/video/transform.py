@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -78,6 +79,7 @@ def roundtrip(
     encoding = Encoding(codec, crf, preset, pixel_format, options or {})
     container = "matroska" if encoding.encoder.startswith(("libvpx", "ffv1", "huffyuv", "utvideo")) else "mp4"
     data = encoded(Clip(padded, clip.times), container, encoding, pixel_format)
+    source: Any
     with av.open(io.BytesIO(data)) as source:
         frames = [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
     frames = frames[: len(clip)]
@@ -131,6 +133,8 @@ def _cropped(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> av.VideoFr
     """Cut a box out of a planar frame, plane by plane, so that nothing is converted."""
     left, top, width, height = box
     cut = av.VideoFrame(width, height, frame.format.name)
+    source: Any
+    target: Any
     for source, target in zip(frame.planes, cut.planes, strict=True):
         across, down = frame.width // source.width or 1, frame.height // source.height or 1
         row = source.line_size

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -30,7 +30,7 @@ from provenance.video.encoding import (
 _FINE_TIME_BASE = Fraction(1, 90000)  # the clock of MPEG systems (ISO/IEC 13818-1, 2.4.2.1)
 _UNTAGGED = frozenset({"libvpx", "mpeg4", "mjpeg", "mpeg2video"})
 """Encoders whose streams do not say which matrix they use, so that players assume that of BT.601."""
-_PICTURE_OPTIONS: Mapping[str, Mapping[str, object]] = {
+_PICTURE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     ".jpg": {"quality": 95, "subsampling": 0},
     ".jpeg": {"quality": 95, "subsampling": 0},
     ".webp": {"quality": 95},
@@ -73,7 +73,7 @@ def encoded(
     return buffer.getvalue()
 
 
-def write_still(picture: np.ndarray, path: Path | str, *, force: bool = False, **options: object) -> None:
+def write_still(picture: np.ndarray, path: Path | str, *, force: bool = False, **options: Any) -> None:
     """Write one picture, uint8 (height, width, 3) RGB, in the format that the suffix names."""
     path = Path(path)
     with written_beside(path, force=force) as part:

@@ -1,0 +1,107 @@
+"""Streams copied packet for packet from one container into another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+
+from provenance.video.container import main_video
+
+
+def packets_of(source: av.container.InputContainer, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
+    """Demux; packets whose decoding time the container leaves out (the first ones in Matroska) get one.
+
+    Counted back from the first that is known, one frame each; every muxer of MP4 needs them.
+    """
+    waiting: list[av.Packet] = []
+    main = main_video(source)
+    step = max(1, round(1 / (main.average_rate or main.guessed_rate or 25) / (main.time_base or Fraction(1, 1000))))
+    for packet in source.demux(streams):
+        if packet.stream is main and packet.dts is None and packet.size:
+            waiting.append(packet)
+            continue
+        if waiting and (packet.stream is main):
+            first = packet.dts if packet.dts is not None else min(p.pts or 0 for p in waiting) + step
+            yield from _counted_back(waiting, first, step)
+            waiting = []
+        if not packet.size:
+            continue
+        if packet.dts is None:
+            packet.dts = packet.pts
+        yield packet
+
+
+def _counted_back(packets: list[av.Packet], known: int, step: int) -> Iterator[av.Packet]:
+    for index, packet in enumerate(packets):
+        packet.dts = min(known - step * (len(packets) - index), packet.pts if packet.pts is not None else known)
+        yield packet
+
+
+def add_copies(
+    source: av.container.InputContainer, target: av.container.OutputContainer, *, keep_video: bool
+) -> tuple[dict[int, av.stream.Stream], tuple[str, ...]]:
+    """Add a copy of each stream that the target holds; returns index -> copy, and what it does not hold."""
+    copies: dict[int, av.stream.Stream] = {}
+    dropped: list[str] = []
+    main = main_video(source)
+    for stream in source.streams:
+        if stream is main and not keep_video:
+            continue
+        copy = _copied_stream(stream, target)
+        if copy is None:
+            dropped.append(f"{stream.type} track {stream.index} left out")
+        else:
+            copies[stream.index] = copy
+    return copies, tuple(dropped)
+
+
+def _copied_stream(stream: Any, target: av.container.OutputContainer) -> av.stream.Stream | None:
+    if stream.type not in ("video", "audio", "subtitle") or stream.codec_context is None:
+        return None
+    copy: Any
+    try:
+        copy = target.add_stream_from_template(stream, opaque=True)
+    except (ValueError, av.error.FFmpegError):
+        return None
+    if stream.type == "video" and stream.average_rate:
+        copy.codec_context.framerate = stream.average_rate  # Matroska states a frame's duration by it
+    copy.metadata.update(stream_tags(stream))
+    copy.disposition = stream.disposition
+    return copy
+
+
+def copied(source: av.container.InputContainer, copies: dict[int, av.stream.Stream]) -> list[av.stream.Stream]:
+    """Return the streams that have a copy, in the order of the file."""
+    return [stream for stream in source.streams if stream.index in copies]
+
+
+_WRITER_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
+
+
+def kept_tags(source: av.container.InputContainer, *, location: bool = True) -> dict[str, str]:
+    """Return the tags of a container that still hold for a rewritten file; those that name a place only on request."""
+    return {
+        name: value
+        for name, value in source.metadata.items()
+        if name.lower() not in _WRITER_TAGS and (location or not _names_a_place(name.lower()))
+    }
+
+
+def _names_a_place(name: str) -> bool:
+    return any(word in name for word in ("location", "gps", "xyz", "latitude", "longitude"))
+
+
+def stream_tags(stream: av.stream.Stream) -> dict[str, str]:
+    """Return the tags of a stream that still hold for its copy."""
+    kept = ("language", "title", "creation_time", "handler_name")
+    return {name: value for name, value in stream.metadata.items() if name in kept}
+
+
+def muxer_options(out: Path) -> dict[str, str]:
+    """Options of the muxer: the index first in MP4 and MOV, so that a clip plays while it loads."""
+    return {"movflags": "+faststart"} if out.suffix.lower() in (".mp4", ".m4v", ".mov") else {}

@@ -1,0 +1,100 @@
+"""Files that are built to do harm are refused before any parser sees them, and fast."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from provenance.errors import CannotRead, TooHostile
+from provenance.sandbox.limits import Limits
+from provenance.sandbox.prescan import prescan
+from provenance.video import Clip
+from provenance.video.write import write_clip, write_still
+
+C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+
+
+def box(kind: bytes, content: bytes = b"", declared: int | None = None) -> bytes:
+    return struct.pack(">I4s", declared if declared is not None else 8 + len(content), kind) + content
+
+
+FTYP = box(b"ftyp", b"isom\0\0\0\0isom")
+
+
+def nested(depth: int) -> bytes:
+    content = b""
+    for _ in range(depth):
+        content = box(b"moov", content)
+    return content
+
+
+def track(width: int, height: int) -> bytes:
+    header = box(b"tkhd", bytes(76) + struct.pack(">II", width << 16, height << 16))
+    return box(b"moov", box(b"trak", header))
+
+
+def table(kind: bytes, entries: int) -> bytes:
+    inner = box(kind, struct.pack(">II", 0, entries) + bytes(64))
+    for outer in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        inner = box(outer, inner)
+    return inner
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "two hundred thousand boxes at its top": lambda: FTYP + box(b"free") * 200_000,
+    "two hundred thousand boxes in its index": lambda: FTYP + box(b"moov", box(b"free") * 200_000),
+    "boxes in boxes in boxes": lambda: FTYP + nested(2000),
+    "an index of four gigabytes": lambda: FTYP + box(b"moov", b"", 0xFFFFFFF0),
+    "a manifest of a gigabyte": lambda: FTYP + box(b"uuid", C2PA + bytes(37), 1 << 30),
+    "a track of 65000 by 65000": lambda: FTYP + track(65000, 65000),
+    "a table of a billion entries": lambda: FTYP + table(b"stts", 1 << 30),
+    "a picture of 60000 by 60000": lambda: b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 60000, 60000),
+    "a GIF of 65535 by 65535": lambda: b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(32),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_at_once(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "file.mp4"
+    path.write_bytes(HOSTILE[name]())
+    start = time.process_time()
+    with pytest.raises(TooHostile) as caught:
+        prescan(path)
+    assert time.process_time() - start < 1
+    assert caught.value.hint
+    assert str(path) in caught.value.message
+
+
+def test_ordinary_files_pass(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (5, 64, 96, 3)).astype(np.uint8)
+    for suffix, codec in ((".mp4", "libx264"), (".mov", "libx264"), (".mkv", "libx264"), (".webm", "vp9")):
+        write_clip(Clip.at_rate(frames, 25), tmp_path / f"clip{suffix}", codec=codec, preset="ultrafast")
+        prescan(tmp_path / f"clip{suffix}")
+    for suffix in (".png", ".jpg", ".webp", ".gif", ".bmp", ".avif", ".tif"):
+        write_still(frames[0], tmp_path / f"still{suffix}")
+        prescan(tmp_path / f"still{suffix}")
+
+
+def test_damage_is_left_to_the_parser(tmp_path: Path) -> None:
+    for number, data in enumerate((FTYP + b"\0\0\0\3moov", FTYP[:9], b"hello", FTYP + box(b"mdat", b"", 5000))):
+        (tmp_path / f"{number}.mp4").write_bytes(data)
+        prescan(tmp_path / f"{number}.mp4")
+
+
+def test_limits_can_be_narrowed(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(FTYP + track(1920, 1080))
+    prescan(tmp_path / "clip.mp4")
+    with pytest.raises(TooHostile, match="1920x1080"):
+        prescan(tmp_path / "clip.mp4", Limits(pixels=1280 * 720))
+
+
+def test_what_is_no_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    for path, reason in ((tmp_path / "none.mp4", "no such"), (tmp_path, "folder"), (tmp_path / "empty.mp4", "empty")):
+        with pytest.raises(CannotRead, match=reason):
+            prescan(path)

@@ -1,0 +1,194 @@
+"""Rewriting changes the luma and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from provenance.errors import CannotRead
+from provenance.video import Video
+from provenance.video.encoding import Encoding
+from provenance.video.rewrite import rewrite
+
+MakeVideo = Callable[..., Path]
+
+
+def brighter(luma: np.ndarray, seconds: float, bit_depth: int) -> np.ndarray:
+    """Lift luma by four eight-bit steps."""
+    return np.clip(luma.astype(np.int32) + (4 << (bit_depth - 8)), 0, (1 << bit_depth) - 1).astype(luma.dtype)
+
+
+def packets(path: Path, kind: str = "audio") -> list[tuple[bytes, int | None, int | None]]:
+    with av.open(str(path)) as container:
+        streams = [stream for stream in container.streams if stream.type == kind]
+        return [(bytes(one), one.pts, one.dts) for one in container.demux(streams) if one.size]
+
+
+def stamps(path: Path) -> list[float | None]:
+    with av.open(str(path)) as container:
+        return [frame.time for frame in container.decode(video=0)]
+
+
+def tags(path: Path) -> tuple[int, int, int, int]:
+    with av.open(str(path)) as container:
+        context: Any = container.streams.video[0].codec_context
+        return context.color_primaries, context.color_trc, context.colorspace, context.color_range
+
+
+def luma_in(path: Path) -> np.ndarray:
+    return np.concatenate([window.luma for window in Video(path).windows()])
+
+
+def kept(path: Path) -> dict[str, Any]:
+    """What the container says, save its duration: in Matroska that of the longest track, padding included."""
+    info = vars(Video(path).info)
+    left_out = ("path", "duration_seconds", "frame_count")
+    return {name: value for name, value in info.items() if name not in left_out}
+
+
+UNEVEN = np.cumsum(np.random.default_rng(3).integers(200, 900, 24)).tolist()
+SOURCES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "turned_90": {"rotation": 90},
+    "turned_180": {"rotation": 180},
+    "turned_270": {"rotation": 270},
+    "variable_rate": {"ticks": UNEVEN},
+    "ten_bits": {"pixel_format": "yuv420p10le"},
+    "chroma_422_ten_bits_turned": {"pixel_format": "yuv422p10le", "rotation": 90},
+    "wide_samples": {"aspect": Fraction(4, 3)},
+    "hevc_ten_bits": {"codec": "libx265", "pixel_format": "yuv420p10le"},
+    "odd_444": {"pixel_format": "yuv444p", "size": (191, 143)},
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_only_luma_changes(name: str, suffix: str, tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / f"in{suffix}", **SOURCES[name])
+    out = tmp_path / f"out{suffix}"
+    report = rewrite(Video(source), out, brighter)
+    assert report.dropped == ()
+    assert report.frames == 24
+    assert kept(out) == kept(source)
+    assert stamps(out) == pytest.approx(stamps(source))
+    assert packets(out) == packets(source)
+    assert tags(out) == tags(source)
+    assert Video(out).info.duration_seconds == pytest.approx(Video(source).info.duration_seconds, abs=0.05)
+    gain = luma_in(out).astype(float) - luma_in(source)
+    assert gain.mean() == pytest.approx(4 * 255 / 219, abs=0.35)
+
+
+def test_luma_is_handed_over_upright_with_its_depth_and_seconds(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.mp4", rotation=90, pixel_format="yuv420p10le")
+    seen = []
+
+    def look(luma: np.ndarray, seconds: float, bit_depth: int) -> np.ndarray:
+        seen.append((luma.shape, luma.dtype, bit_depth, seconds, luma.astype(float).mean()))
+        return luma
+
+    rewrite(Video(source), tmp_path / "out.mp4", look)
+    assert {one[:3] for one in seen} == {((192, 144), np.dtype("<u2"), 10)}
+    assert [one[3] for one in seen] == pytest.approx(list(Video(source).read().times))
+    shown = luma_in(source).mean((1, 2)) * 219 / 255 + 16
+    assert np.array([one[4] for one in seen]) / 4 == pytest.approx(shown, abs=1)
+
+
+def test_a_mark_at_the_top_left_stays_at_the_top_left_of_what_is_shown(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.mp4", rotation=270)
+
+    def corner(luma: np.ndarray, seconds: float, bit_depth: int) -> np.ndarray:
+        marked = luma.copy()
+        marked[:32, :32] = 235
+        return marked
+
+    rewrite(Video(source), tmp_path / "out.mp4", corner)
+    luma = luma_in(tmp_path / "out.mp4")
+    assert luma[:, 4:28, 4:28].min() > 240
+    assert luma[:, -32:, -32:].min() < 200
+
+
+def test_limited_range_stays_legal(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.mkv", codec="ffv1", audio=False)
+    rewrite(Video(source), tmp_path / "out.mkv", lambda luma, seconds, bit_depth: np.full_like(luma, 255))
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        for frame in container.decode(video=0):
+            assert np.frombuffer(frame.planes[0], np.uint8).max() <= 235
+
+
+def test_without_change_and_encoding_the_streams_are_copied(tmp_path: Path, make_video: MakeVideo) -> None:
+    for suffix in (".mp4", ".mkv", ".mov"):
+        source, out = make_video(tmp_path / f"in{suffix}", rotation=90), tmp_path / f"out{suffix}"
+        report = rewrite(Video(source), out, None)
+        assert report.encoder is None
+        assert kept(out) == kept(source)
+        assert [one[0] for one in packets(out, "video")] == [one[0] for one in packets(source, "video")]
+        assert packets(out) == packets(source)
+
+
+def test_matroska_goes_into_mp4_though_it_states_no_decoding_times(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.mkv")
+    rewrite(Video(source), tmp_path / "out.mp4", None)
+    assert (Video(tmp_path / "out.mp4").read().frames == Video(source).read().frames).all()
+
+
+def test_an_encoding_may_be_asked_for(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.mp4")
+    report = rewrite(Video(source), tmp_path / "out.webm", brighter, encoding=Encoding("vp9", 30))
+    info = Video(tmp_path / "out.webm").info
+    assert (report.encoder, info.codec) == ("libvpx-vp9", "vp9")
+    assert report.dropped == ("audio track 1 left out",)  # WebM holds no AAC
+
+
+def test_the_share_done_grows_to_the_end(tmp_path: Path, make_video: MakeVideo) -> None:
+    shares: list[float] = []
+    rewrite(Video(make_video(tmp_path / "in.mp4")), tmp_path / "out.mp4", brighter, progress=shares.append)
+    assert shares == sorted(shares)
+    assert 0.9 < shares[-1] <= 1
+
+
+def test_tags_of_the_container_are_kept_or_dropped(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.mkv", tags={"title": "A walk", "comment": "by me"})
+    for wanted in (True, False):
+        out = tmp_path / f"out-{wanted}.mkv"
+        rewrite(Video(source), out, None, metadata=wanted)
+        with av.open(str(out)) as container:
+            assert ("title" in {name.lower() for name in container.metadata}) is wanted
+
+
+def test_where_it_was_filmed_stays_out_unless_asked_for(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.mp4", tags={"location": "+48.8577+002.295/", "title": "A walk"})
+    for wanted in (True, False):
+        out = tmp_path / f"out-{wanted}.mp4"
+        rewrite(Video(source), out, brighter, location=wanted)
+        assert (b"+48.8577" in out.read_bytes()) is wanted
+        assert b"A walk" in out.read_bytes()
+
+
+def test_png_keeps_its_colours_while_luma_changes(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.mov", codec="png", pixel_format="rgb24", audio=False)
+    rewrite(Video(source), tmp_path / "out.mov", brighter)
+    before, after = Video(source).read().frames.astype(int), Video(tmp_path / "out.mov").read().frames.astype(int)
+    inside = (before > 5).all(-1) & (before < 250).all(-1)
+    assert (after - before)[inside].min() == (after - before)[inside].max() == 4
+
+
+def test_a_broken_off_file_is_rewritten_up_to_the_break(tmp_path: Path, make_video: MakeVideo) -> None:
+    whole = make_video(tmp_path / "in.mkv")
+    part = tmp_path / "part.mkv"
+    part.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    report = rewrite(Video(part), tmp_path / "out.mkv", brighter)
+    assert 0 < report.frames < 24
+    assert len(Video(tmp_path / "out.mkv").read()) == report.frames
+
+
+def test_a_text_file_is_no_video(tmp_path: Path) -> None:
+    (tmp_path / "in.mp4").write_text("once upon a time " * 100)
+    with pytest.raises(CannotRead, match="damaged, or no video"):
+        rewrite(Video(tmp_path / "in.mp4"), tmp_path / "out.mp4", brighter)
+    assert not (tmp_path / "out.mp4").exists()
