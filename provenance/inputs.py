@@ -24,7 +24,8 @@ def expand(names: Iterable[str | Path], *, files_from: Path | None = None) -> li
     A folder stands for the media files in it (and below), in alphabetical order; a name with ``*``, ``?`` or ``[``
     that is no file stands for what it matches. A file is returned whether it exists or not: saying so is the reader's
     task, so that one bad name does not spoil the others. `files_from`: a text file with one name a line (`-` is
-    standard input); names in it are relative to its folder. Raises UsageError where nothing is left, CannotRead for an unreadable list.
+    standard input); names in it are relative to its folder.
+    Raises UsageError where nothing is left, CannotRead for an unreadable list.
     """
     wanted = [str(name) for name in names]
     if files_from is not None:

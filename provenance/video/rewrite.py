@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
@@ -92,7 +91,9 @@ def near_input(video: Video) -> Encoding:
     return Encoding(ENCODER_OF.get(video.info.codec, "libx264"))
 
 
-def copy_streams(video: Video, out: Path, *, progress: Progress | None = None, metadata: bool = True) -> RewriteReport:
+def copy_streams(
+    video: Video, out: Path, *, progress: Progress | None = None, metadata: bool = True, location: bool = True
+) -> RewriteReport:
     """Copy all streams that the new container holds, without decoding; the C2PA box stays behind."""
     info = video.info
     count = 0
