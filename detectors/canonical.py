@@ -155,7 +155,7 @@ class CanonicalView:
     """Collects the canonical views of a clip while its windows stream by.
 
     At most `views` stretches of sixteen frames are kept (two seconds each at the usual rates), already scaled, so
-    memory stays below 15 MB for any clip. A view starts with the first window that is not wholly black.
+    memory stays below 30 MB for any clip. A view starts with the first window that is not wholly black.
     """
 
     def __init__(self, frame_rate: float, frame_count: int | None = None, views: int = 2) -> None:

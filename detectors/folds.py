@@ -44,6 +44,8 @@ class OutOfFold:
     """The same after each degradation, by its name; NaN where a degraded clip could not be scored."""
     decided: NDArray[np.bool_]
     """(clips, 5) whether the fused score lies outside the band that its cell learned."""
+    called_generated: NDArray[np.bool_]
+    """(clips, 5) whether the fused score lies at or above the upper edge of that band."""
 
 
 def fit_of(channel: Channel) -> Fit:
@@ -151,7 +153,7 @@ def out_of_fold(
         name: np.full((len(table.clips), FOLDS), np.nan) for name in [*names, FUSED]
     }
     scores, after = empty(), {name: empty() for name in degraded}
-    decided = np.zeros((len(table.clips), FOLDS), bool)
+    decided, above = (np.zeros((len(table.clips), FOLDS), bool) for _ in range(2))
     for a, c in itertools.product(range(FOLDS), range(FOLDS)):
         head = head_of(table, names, unseen_scores(table, logits, (a, c)))
         cell = (frozenset({a}), frozenset({c}))
@@ -161,8 +163,9 @@ def out_of_fold(
         for name in degraded:
             _enter(after[name], head, logits.degraded[name][cell], own, column)
         fused = scores[FUSED][own, column]
-        decided[own, column] = (fused <= head.band.low) | (fused >= head.band.high)
-    return OutOfFold(table, scores, after, decided)
+        above[own, column] = fused >= head.band.high
+        decided[own, column] = (fused <= head.band.low) | above[own, column]
+    return OutOfFold(table, scores, after, decided, above)
 
 
 def _enter(

@@ -15,8 +15,10 @@ from detectors.corpus import CorpusClip, capped_weights
 from detectors.extraction import Progress, SeenClip
 from provenance.files import written_beside
 
-JITTERED_COPIES = 2
-"""Copies with changed colours of a clip's first view, for channels that ask for them."""
+VIEWS_LEARNED = 1
+"""So many views of each clip are learned from and scored in training; in use, two are averaged."""
+JITTERED_COPIES = 1
+"""Copies with changed colours of each of these views, for channels that ask for them."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,12 @@ def _clip_values(
     if kept.exists():
         with np.load(kept, allow_pickle=False) as stored:
             return stored["plain"], stored["copies"]
-    plain = np.stack([channel.features(view) for view in seen.views])
+    learned = seen.views[:VIEWS_LEARNED]
+    plain = np.stack([channel.features(view) for view in learned])
     copies = plain[:0]
     if channel.colour_jitter:
         random = np.random.default_rng(int(digest[:16], 16))
-        views = [recoloured(view, random) for view in seen.views[:1] for _ in range(JITTERED_COPIES)]
+        views = [recoloured(view, random) for view in learned for _ in range(JITTERED_COPIES)]
         copies = np.stack([channel.features(view) for view in views])
     kept.parent.mkdir(parents=True, exist_ok=True)
     with written_beside(kept, force=True) as part, part.open("wb") as file:

@@ -53,6 +53,8 @@ class CorpusFeatures:
     """Features of all others."""
     degraded: Mapping[str, FeatureTable]
     """Features after each degradation, by its name."""
+    degraded_wanted: Mapping[str, frozenset[str]]
+    """Digests of the clips that were to be scored after each degradation."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,15 @@ def corpus_features(
     paths = {clip.sha256: clip.path for clip in clips}
     seen = kept_views(paths, cache, progress=partial(report, "canonical views"))
     table = feature_table(clips, seen, [*CHANNELS, *extra], cache, progress=partial(report, "features"))
-    degraded = {}
+    degraded, wanted = {}, {}
     bare = [replace(channel, colour_jitter=False) for channel in CHANNELS]
     for name, degradation in (degradations or {}).items():
         few = few_per_family(clips, DEGRADED_PER_FAMILY)
+        wanted[name] = frozenset(clip.sha256 for clip in few)
         after = kept_views({c.sha256: c.path for c in few}, cache, name, degradation, partial(report, name))
         degraded[name] = feature_table(few, after, bare, cache, name)
     unseen = {digest: clip.reason for digest, clip in seen.items() if not clip.views}
-    return CorpusFeatures(clips, unseen, table, degraded)
+    return CorpusFeatures(clips, unseen, table, degraded, wanted)
 
 
 def unseen_clip_scores(features: CorpusFeatures, report: Report = _silent) -> tuple[CellLogits, OutOfFold]:
