@@ -41,7 +41,7 @@ def signing_time(store: ManifestStore, tsa_uri: str) -> SigningTime | None:
 
 
 def _names_list(code: str, explanation: str, tsa_uri: str) -> bool:
-    return code == "timeStamp.trusted" and tsa_uri in explanation
+    return code == "timeStamp.trusted" and explanation.endswith(f"trust list: {tsa_uri}")
 
 
 def _first_when(store: ManifestStore) -> object:

@@ -17,6 +17,7 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,7 @@ _NEVER_FOR_CLAIMS = {
     ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
 }  # C2PA 2.2, 14.5.1.1: these stand alone, or never
 _PATH_LIMIT = 8
+_PROCESS = secrets.token_hex(8)
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 OFFICIAL_ANCHORS, OFFICIAL_LIST = "c2pa-signers.pem", "c2pa-signers.lote.json"
@@ -99,8 +101,12 @@ class Trust:
 
     @property
     def tsa_uri(self) -> str:
-        """The name under which the software kit knows the list of time-stamp authorities."""
-        return "countermark:tsa:" + _digest(self.tsa_pem)
+        """The name under which the software kit knows the list of time-stamp authorities.
+
+        It differs from process to process: the kit repeats it in a sentence that also quotes the authority's
+        certificate, so a name that could be guessed could be forged.
+        """
+        return f"countermark:tsa:{_PROCESS}"
 
     def editions(self) -> dict[str, str]:
         """List -> edition, for the report: a verdict holds for the lists it was made with."""

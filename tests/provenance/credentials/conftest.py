@@ -1,16 +1,21 @@
-"""Small real clips and real certificates."""
+"""Small real clips, real certificates, and a real time-stamp authority that answers on this machine."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from asn1crypto import algos, cms, core, tsp
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -187,3 +192,123 @@ def make_authority() -> Callable[[str], Authority]:
 def issue() -> Callable[..., x509.Certificate]:
     """`issue_certificate`: without purposes an authority, with them a signer."""
     return issue_certificate
+
+
+class TimeStampAuthority:
+    """Answers requests at `url` while the `with` block lasts. `moment`: the time it states; None states the present."""
+
+    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+        self.moment: dt.datetime | None = None
+        self._certificate = certificate
+        self._key = key
+
+    def __enter__(self) -> TimeStampAuthority:
+        authority = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                request = self.rfile.read(int(self.headers["Content-Length"]))
+                answer = authority.answer(request)
+                self.send_response(200)
+                self.send_header("Content-Type", "application/timestamp-reply")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: Any) -> None:
+                """Stay silent."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/tsa"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def answer(self, request: bytes) -> bytes:
+        """The response to one request, as bytes (RFC 3161, 2.4.2)."""
+        asked = tsp.TimeStampReq.load(request)
+        told: dict[str, Any] = {
+            "version": "v1",
+            "policy": "1.3.6.1.4.1.99999.1",
+            "message_imprint": asked["message_imprint"],
+            "serial_number": x509.random_serial_number(),
+            "gen_time": (self.moment or dt.datetime.now(dt.UTC)).replace(microsecond=0),
+        }
+        if asked["nonce"].native is not None:
+            told["nonce"] = asked["nonce"].native
+        token = self._signed(tsp.TSTInfo(told))
+        return tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": token}).dump()
+
+    def _signed(self, info: tsp.TSTInfo) -> cms.ContentInfo:
+        encoded = self._certificate.public_bytes(serialization.Encoding.DER)
+        certificate = asn1_x509.Certificate.load(encoded)
+        content = info.dump()
+        identifier = tsp.SigningCertificateV2(
+            {"certs": [tsp.ESSCertIDv2({"cert_hash": hashlib.sha256(encoded).digest()})]}
+        )
+        attributes = cms.CMSAttributes(
+            [
+                {"type": "content_type", "values": ["tst_info"]},
+                {"type": "message_digest", "values": [hashlib.sha256(content).digest()]},
+                {"type": "signing_certificate_v2", "values": [identifier]},
+            ]
+        )
+        digest = algos.DigestAlgorithm({"algorithm": "sha256"})
+        signer = cms.SignerInfo(
+            {
+                "version": "v1",
+                "sid": cms.SignerIdentifier(
+                    {
+                        "issuer_and_serial_number": {
+                            "issuer": certificate.issuer,
+                            "serial_number": certificate.serial_number,
+                        }
+                    }
+                ),
+                "digest_algorithm": digest,
+                "signed_attrs": attributes,
+                "signature_algorithm": {"algorithm": "sha256_ecdsa"},
+                "signature": self._key.sign(attributes.untag().dump(), ec.ECDSA(hashes.SHA256())),
+            }
+        )
+        data = cms.SignedData(
+            {
+                "version": "v3",
+                "digest_algorithms": [digest],
+                "encap_content_info": {"content_type": "tst_info", "content": core.ParsableOctetString(content)},
+                "certificates": [certificate],
+                "signer_infos": [signer],
+            }
+        )
+        return cms.ContentInfo({"content_type": "signed_data", "content": data})
+
+
+def tsa_under(above: Authority, name: str = "A time-stamp authority") -> TimeStampAuthority:
+    key = ec.generate_private_key(ec.SECP256R1())
+    purposes = (ExtendedKeyUsageOID.TIME_STAMPING,)
+    return TimeStampAuthority(issue_certificate(name, key, above.name, above.key, purposes=purposes), key)
+
+
+@pytest.fixture(scope="session")
+def make_tsa() -> Callable[..., TimeStampAuthority]:
+    """`tsa_under`: a time-stamp authority with a certificate of some authority."""
+    return tsa_under
+
+
+@pytest.fixture
+def time_stamps(make_authority: Callable[[str], Authority]) -> Iterator[tuple[TimeStampAuthority, str]]:
+    """A time-stamp authority that answers on this machine, and the anchor that vouches for it."""
+    above = make_authority("TSA Root")
+    with tsa_under(above) as answering:
+        yield answering, above.pem
+
+
+@pytest.fixture(autouse=True)
+def this_machine_without_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The software kit heeds the proxy that keeps tests off the network, even for this machine."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
