@@ -1,0 +1,157 @@
+"""What every reader of the pixel watermark does before a key comes in: normalise frames, project them on a lattice.
+
+A frame is scaled to about 147,000 pixels, freed of what varies slowly, divided by its local deviation and clipped: the
+host's edges then weigh little more than its flat parts. Projections take the harmonics of an axis-aligned lattice of any
+two periods, and the points half way between its nodes, which hold the same host but no watermark: these *off-lattice*
+values measure the noise in time (its covariance between frames) and in frequency.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import cv2
+import numpy as np
+
+from provenance.watermarks.tile import PERIODS, harmonics
+
+WORKING_SIDE = 384
+"""Frames are scaled down to this square root of width * height; smaller ones are left as they are."""
+
+CELLS = 120
+CLIP_AT = 3.0
+LEVELS = 42
+"""Normalised values are kept as int8 in units of 1/42: 3 deviations fit, and memory is a quarter."""
+
+_HIGH_PASS_CELLS = 1.3
+_DEVIATION_CELLS = 4.0
+_DEVIATION_FLOOR = 0.7
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """Normalises luma frames of one size."""
+
+    width: int
+    height: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of normalised frames."""
+        scale = min(1.0, WORKING_SIDE / math.sqrt(self.width * self.height))
+        return max(8, round(self.width * scale)), max(8, round(self.height * scale))
+
+    def normalise(self, luma: np.ndarray) -> np.ndarray:
+        """Return int8 (time, h, w), in units of 1 / LEVELS, for uint8 (time, height, width)."""
+        return np.stack([self._normalise_frame(frame) for frame in luma])
+
+    def _normalise_frame(self, frame: np.ndarray) -> np.ndarray:
+        width, height = self.size
+        cell = math.sqrt(width * height) / CELLS
+        small = (
+            frame
+            if (width, height) == frame.shape[::-1]
+            else cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+        )
+        x = small.astype(np.float32)
+        x -= cv2.GaussianBlur(x, (0, 0), _HIGH_PASS_CELLS * cell)
+        side = 2 * round(_DEVIATION_CELLS * cell / 2) + 1
+        variance = np.maximum(cv2.boxFilter(x * x, -1, (side, side)), 0)  # running sums may end below zero
+        x *= np.float32(LEVELS)
+        x /= np.sqrt(variance) + np.float32(_DEVIATION_FLOOR)
+        return np.rint(np.clip(x, -CLIP_AT * LEVELS, CLIP_AT * LEVELS)).astype(np.int8)
+
+
+@lru_cache
+def _middles() -> np.ndarray:
+    """Return float64 (n, 2): the points half way between harmonics, in both directions, at the same radii."""
+    k = harmonics()
+    radius = np.hypot(k[:, 0], k[:, 1])
+    limit = math.ceil(radius.max())
+    ky, kx = np.mgrid[0:limit, -limit:limit] + 0.5
+    r = np.hypot(kx, ky)
+    inside = (r >= radius.min()) & (r <= radius.max())
+    return np.stack([kx[inside], ky[inside]], axis=1)
+
+
+RING_EDGES = np.array([0, 7, 9, 11, 13, 15, 99])
+
+
+@lru_cache
+def rings() -> tuple[np.ndarray, np.ndarray]:
+    """Return the ring number of each harmonic, and of each off-lattice point."""
+    return tuple(np.digitize(np.hypot(k[:, 0], k[:, 1]), RING_EDGES) - 1 for k in (harmonics(), _middles()))
+
+
+@dataclass(frozen=True, eq=False)
+class Spectra:
+    """What is left of frames for one pair of periods.
+
+    grid: complex64 (time, 17, 33): harmonics ky 0..16 by kx -16..16, phases counted from the frame's top left corner.
+    off: complex64 (time, n): the off-lattice points.
+    """
+
+    grid: np.ndarray
+    off: np.ndarray
+
+    def along(self, flip_x: int, flip_y: int, shift: tuple[float, float]) -> np.ndarray:
+        """Return complex64 (time, 368): the harmonics in tile coordinates u = flip_x x / T + shift."""
+        return _pick(self.grid, flip_x, flip_y) * _ramp(shift)
+
+
+def _pick(grid: np.ndarray, flip_x: int, flip_y: int) -> np.ndarray:
+    k = harmonics()
+    limit = grid.shape[1] - 1
+    kx, ky = flip_x * k[:, 0], flip_y * k[:, 1]
+    turned = ky < 0
+    values = grid[:, np.abs(ky), np.where(turned, -kx, kx) + limit]
+    return np.where(turned, values.conj(), values)
+
+
+def _ramp(shift: tuple[float, float]) -> np.ndarray:
+    return np.exp(-2j * np.pi * (harmonics() @ np.array(shift))).astype(np.complex64)
+
+
+@dataclass(frozen=True)
+class Projector:
+    """Projects normalised frames (h, w) on the lattice with periods in normalised pixels."""
+
+    shape: tuple[int, int]
+    period_x: float
+    period_y: float
+
+    @classmethod
+    def identity(cls, shape: tuple[int, int]) -> Projector:
+        """The lattice of an embedder that saw the whole frame."""
+        period = math.sqrt(shape[0] * shape[1]) / PERIODS
+        return cls(shape, period, period)
+
+    @cached_property
+    def _waves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Real (w, 2 (17 + 17)) and (2 (17 + 17), h): cosines and sines at 0, .5, 1 .. 16.5 cycles per period."""
+        cycles = np.arange(0, 2 * math.isqrt(int((harmonics() ** 2).sum(axis=1).max())) + 2) / 2
+        return tuple(
+            np.exp(-2j * np.pi / period * np.outer(np.arange(length) + 0.5, cycles)).astype(np.complex64)
+            for length, period in ((self.shape[1], self.period_x), (self.shape[0], self.period_y))
+        )
+
+    def project(self, frames: np.ndarray) -> Spectra:
+        """Return the spectra of int8 (time, h, w)."""
+        x, y = self._waves
+        time, height, width = frames.shape
+        flat = frames.reshape(time * height, width).astype(np.float32)
+        across = (flat @ x.real + 1j * (flat @ x.imag)).reshape(time, height, -1)  # kx >= 0
+        on, off = (self._rows(across[..., part::2], y[:, part::2]) for part in (0, 1))
+        scale = np.float32(1 / (LEVELS * math.sqrt(height * width)))
+        grid = np.concatenate([on[1][..., :0:-1], on[0]], axis=2) * scale
+        k = _middles()
+        row, column = (k[:, 1] - 0.5).astype(int), (np.abs(k[:, 0]) - 0.5).astype(int)
+        return Spectra(grid, np.where(k[:, 0] > 0, off[0][:, row, column], off[1][:, row, column]) * scale)
+
+    @staticmethod
+    def _rows(across: np.ndarray, waves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return complex (time, ky, kx) for +kx and for -kx."""
+        turned = waves.T  # (ky, h)
+        return np.matmul(turned, across), np.matmul(turned, across.conj())

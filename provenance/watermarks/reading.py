@@ -1,0 +1,171 @@
+"""Reading the pixel watermark under one key, once geometry is given: sum over time, find the start, test, decode.
+
+Sums over time are linear and small, so that they can be added up over a whole file. The start in the sign sequence is
+chosen by the pilot alone, the nonce by its own harmonics alone: verification chooses nothing, as its p-value requires.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from provenance.keys import KeyStream
+from provenance.watermarks import payload, statistics
+from provenance.watermarks.chunk import Geometry, View
+from provenance.watermarks.front import rings
+from provenance.watermarks.sync import STARTS, SignSequence
+from provenance.watermarks.tile import PILOT_POWER, SECTORS, Tile, harmonics
+
+_RINGS = int(rings()[0].max()) + 1
+_SMOOTHING_SECONDS = 0.1
+FRONTS = ("whitened", "centred", "both")
+BLIND = STARTS
+"""The row of `Sums` whose signs over time were estimated from the pilot instead of taken from the sequence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Sums over time for every possible start, and their noise: additive over stretches of time.
+
+    values: complex64 (2, 257, 368): by filter, start (the last row has blind signs), harmonic.
+    noise: float64 (2, 257, rings): expected squared magnitude by ring of radius, measured off the lattice.
+    """
+
+    values: np.ndarray
+    noise: np.ndarray
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.values + other.values, self.noise + other.noise)
+
+    def row(self, front: str, start: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return complex (368,) values and float (368,) noise power of one front end and start."""
+        if front == "both":
+            unit = np.maximum(self.noise[:, start].mean(axis=-1, keepdims=True), 1e-30)
+            values = (self.values[:, start] / np.sqrt(unit)).sum(axis=0)
+            return values, (self.noise[:, start] / unit).sum(axis=0)[rings()[0]]
+        which = FRONTS.index(front)
+        return self.values[which, start], self.noise[which, start][rings()[0]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One verification and what came of it.
+
+    verification_log10_p: of this one test, before any search is counted.
+    candidate: the id, when the gate opened and a tag verified.
+    """
+
+    start: int
+    front: str
+    nonce: int
+    verification_log10_p: float
+    candidate: payload.Candidate | None
+
+
+@dataclass(frozen=True)
+class KeyReader:
+    """Reads under one key."""
+
+    stream: KeyStream
+
+    @cached_property
+    def tile(self) -> Tile:
+        """The keyed layout of the harmonics."""
+        return Tile(self.stream)
+
+    @cached_property
+    def sequence(self) -> SignSequence:
+        """The keyed signs over time."""
+        return SignSequence(self.stream)
+
+    @cached_property
+    def _pilot_turn(self) -> np.ndarray:
+        return np.exp(-1j * self.tile.pilot_phases).astype(np.complex64)
+
+    def sums(self, view: View) -> Sums:
+        """Return the sums of one chunk under one geometry for all starts."""
+        signs = self.sequence.amplitudes(view.chunk.times, np.arange(STARTS), view.chunk.frame_rate)
+        rows = [np.vstack([signs, self._blind_signs(view, kernel)]) @ kernel for kernel in view.filters()]
+        ring = rings()[1]
+        values, noise = [], []
+        for row in rows:
+            power = np.abs(row @ view.spectra.off) ** 2
+            values.append(row @ view.values)
+            noise.append(np.stack([power[:, ring == number].mean(axis=1) for number in range(_RINGS)], axis=1))
+        return Sums(np.stack(values), np.stack(noise).astype(np.float64))
+
+    def _blind_signs(self, view: View, kernel: np.ndarray) -> np.ndarray:
+        """Estimate the signed amplitude of each frame, float32 (time,) in [-1, 1], from the pilot lines."""
+        lines = (kernel @ view.values[:, self.tile.pilots] * self._pilot_turn).real.sum(axis=1)
+        lags = (view.chunk.times[:, None] - view.chunk.times[None, :]) / _SMOOTHING_SECONDS
+        smooth = np.exp(-(lags**2) / 2) @ lines
+        return np.tanh(1.5 * smooth / max(float(np.sqrt((smooth**2).mean())), 1e-12)).astype(np.float32)
+
+    def pilot_scores(self, sums: Sums) -> np.ndarray:
+        """Return float64 (2, 257): by filter and start, the pilot's correlation in standard deviations, near enough."""
+        pilots = self.tile.pilots
+        noise = sums.noise[..., rings()[0][pilots]]
+        lines = (sums.values[..., pilots] * self._pilot_turn).real
+        weight = 1 / np.maximum(noise, 1e-30)
+        return np.asarray((lines * weight).sum(axis=-1) / np.sqrt(weight.sum(axis=-1) / 2))
+
+    def starts(self, sums: Sums, count: int) -> list[int]:
+        """Return the most likely starts, best first, no two of them neighbours, and then the blind row."""
+        scores = self.pilot_scores(sums)[:, :STARTS].sum(axis=0)
+        chosen: list[int] = []
+        for start in np.argsort(-scores, kind="stable"):
+            if all(min((start - other) % STARTS, (other - start) % STARTS) > 1 for other in chosen):
+                chosen.append(int(start))
+            if len(chosen) == count:
+                break
+        return [*chosen, BLIND]
+
+    def nonces(self, values: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
+        """Return int64 (count,): the nonces whose sequences fit best, by their own harmonics alone."""
+        places = self.tile.nonce_places
+        scores = (np.exp(-1j * self.tile.nonce_phases) @ (values[places] / noise[places])).real
+        return np.argsort(-scores, kind="stable")[:count]
+
+    def verify(self, values: np.ndarray, noise: np.ndarray, nonces: np.ndarray) -> np.ndarray:
+        """Return float64 (nonces,): log10 of the chance that known phases fit this well."""
+        places = self.tile.verification_places
+        phases = np.stack([self.tile.verification_phases(int(nonce)) for nonce in nonces])
+        weighted = np.broadcast_to(values[places] / noise[places], phases.shape)
+        return statistics.log10_phase_sum_tail(weighted, phases)
+
+    def soft_signs(self, values: np.ndarray, noise: np.ndarray, nonce: int) -> np.ndarray:
+        """Return float64 (512,): log-likelihood ratios of the coded signs, the nonce's mask taken off.
+
+        A complex value a (s1 + i s2) / sqrt(2) in noise of power n gives 2 sqrt(2) a Re(y) / n for s1.
+        """
+        pilots, places = self.tile.pilots, self.tile.payload_places
+        weight = 1 / noise[pilots]
+        line = float(((values[pilots] * self._pilot_turn).real * weight).sum() / weight.sum())
+        others = len(harmonics()) - SECTORS
+        amplitude = max(line, 0.0) * math.sqrt((1 - PILOT_POWER) / others / (PILOT_POWER / SECTORS))
+        scaled = 2 * math.sqrt(2) * amplitude * values[places] / noise[places]
+        soft = np.stack([scaled.real, scaled.imag], axis=1).ravel()
+        return np.asarray(soft * self.tile.payload_signs(nonce), dtype=np.float64)
+
+    def try_row(self, sums: Sums, start: int, front: str, nonces: int) -> list[Trial]:
+        """Test the likeliest nonces on one row of the sums; decode behind the gate."""
+        values, noise = sums.row(front, start)
+        noise = np.maximum(noise, max(float(noise.max()) * 1e-6, 1e-30))
+        likely = self.nonces(values, noise, nonces)
+        chances = self.verify(values, noise, likely)
+        return [
+            Trial(start, front, int(nonce), float(chance), self._decode(values, noise, int(nonce), float(chance)))
+            for nonce, chance in zip(likely, chances, strict=True)
+        ]
+
+    def _decode(self, values: np.ndarray, noise: np.ndarray, nonce: int, chance: float) -> payload.Candidate | None:
+        if chance > math.log10(statistics.GATE):
+            return None
+        found = payload.decode(self.soft_signs(values, noise, nonce), self.stream)
+        return found[0] if found else None
+
+
+__all__ = ["BLIND", "FRONTS", "Geometry", "KeyReader", "Sums", "Trial"]

@@ -1,0 +1,54 @@
+"""Which seconds carry a known id: correlation with all its harmonics, a moment at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from provenance.evidence import Span
+from provenance.watermarks.chunk import Trace
+from provenance.watermarks.reading import BLIND, KeyReader
+
+_SMOOTHING_STEPS = 7  # about a second
+_THRESHOLD = 4.0  # standard deviations
+_BRIDGE_SECONDS = 0.6
+
+
+class _Known(Protocol):
+    @property
+    def watermark_id(self) -> int: ...
+    @property
+    def nonce(self) -> int: ...
+    @property
+    def start(self) -> int: ...
+
+
+def spans_of(traces: Sequence[Trace], reader: KeyReader, known: _Known) -> tuple[Span, ...]:
+    """Return the stretches, in seconds, in which a known id stands out, in order."""
+    expected = reader.tile.coefficients(known.watermark_id, known.nonce).conj().astype(np.complex64)
+    marked: list[Span] = []
+    for trace in traces:
+        line = trace.values @ expected
+        if known.start == BLIND:
+            strength = np.abs(line.real)
+        else:
+            middle = (trace.begins + trace.ends) / 2
+            strength = line.real * reader.sequence.amplitudes(middle, np.array([known.start]), 0.0)[0]
+        noise = float(np.sqrt((line.imag**2).mean()))  # the quadrature holds the same noise and no watermark
+        kernel = np.ones(min(_SMOOTHING_STEPS, len(line)))
+        count = np.convolve(np.ones(len(line)), kernel, "same")
+        score = np.convolve(strength, kernel, "same") / np.maximum(np.sqrt(count) * noise, 1e-12)
+        marked.extend((float(trace.begins[i]), float(trace.ends[i])) for i in np.flatnonzero(score >= _THRESHOLD))
+    return _merged(marked)
+
+
+def _merged(pieces: list[Span]) -> tuple[Span, ...]:
+    spans: list[Span] = []
+    for begin, end in pieces:
+        if spans and begin - spans[-1][1] <= _BRIDGE_SECONDS:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        else:
+            spans.append((begin, end))
+    return tuple(spans)
