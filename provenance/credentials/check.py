@@ -32,6 +32,7 @@ _LOG = logging.getLogger(__name__)
 _HARD_BINDINGS = tuple(
     f"assertion.{kind}" for kind in ("bmffHash", "dataHash", "boxesHash", "collectionHash", "multiAssetHash")
 )
+_NO_FORGERY = {"claimSignature.outsideValidity", "claim.hardBindings.missing"}  # these have lines of their own
 _TRUSTED: tuple[SignerTrust, ...] = ("official", "older", "own")
 
 
@@ -81,7 +82,7 @@ class CredentialsCheck:
     def _evidence(self, store: ManifestStore, status: CredentialStatus, reason: str | None) -> CredentialsEvidence:
         time = signing_time(store, self.trust.tsa_uri)
         trusted_time = time.moment if time and time.is_trusted else None
-        signer = self._signer(store, trusted_time) if store.has("claimSignature.validated", outcome="success") else None
+        signer = self._signer(store, trusted_time) if _is_signed(store) else None
         links = chain(store)
         names = {link.manifest_id: _signer_name(store, link.manifest_id) for link in links}
         ai, origin = statement(store, lambda manifest_id: self._counts(store, manifest_id, signer))
@@ -148,13 +149,19 @@ def _status(store: ManifestStore, path: Path) -> tuple[CredentialStatus, str | N
 
 def _why_not_authentic(store: ManifestStore) -> str | None:
     """Why the manifest is not what its signer signed; None when it is."""
-    if not store.has("claimSignature.validated", outcome="success") or store.has(
-        "claimSignature.mismatch", outcome="failure"
-    ):
+    if not _is_signed(store):
         return "the signature does not fit the manifest"
     if store.has("assertion.hashedURI.mismatch", "assertion.missing", "assertion.undeclared", outcome="failure"):
         return "a statement in the manifest was changed after signing"
     return None
+
+
+def _is_signed(store: ManifestStore) -> bool:
+    """Whether the signature covers the claim and belongs to it. A manifest under another name keeps a valid signature
+    (names of boxes are not signed) that its claim no longer points to: the kit then gives success *and* failure."""
+    failures = {code.code for code in store.codes if code.outcome == "failure"}
+    broken = {code for code in failures if code.startswith(("claimSignature.", "claim."))} - _NO_FORGERY
+    return store.has("claimSignature.validated", outcome="success") and not broken
 
 
 def _worth_showing(store: ManifestStore) -> str | None:

@@ -291,6 +291,19 @@ def test_a_recovered_manifest_with_a_changed_statement_is_none(signed: SignedMan
         assert evidence.status == "unreadable", data[:20]
 
 
+def test_a_manifest_under_another_name_is_none(signed: SignedManifest, trust: Trust, examine: Examine) -> None:
+    """Names of boxes are not signed: somebody could file a manifest of another under a name that is asked for."""
+    name = signed.manifest_id.encode()
+    other = name[:-1] + (b"0" if name[-1:] != b"0" else b"1")
+    renamed = signed.manifest_bytes.replace(name, other, 1)
+    assert renamed != signed.manifest_bytes
+    (evidence,) = CredentialsCheck(trust).examine_recovered(renamed)
+    assert isinstance(evidence, CredentialsEvidence)
+    assert evidence.status == "unreadable"
+    changed = examine(altered(signed, lambda data: data.replace(name, other, 1)))
+    assert (changed.status, changed.signer) == ("changed", None)
+
+
 # -- signers -----------------------------------------------------------------------------------------------------------
 
 
