@@ -23,10 +23,12 @@ class AutoencoderConfig:
     """Frames per patch."""
     patch_side: int = 8
     """Pixels per patch, down and across."""
-    width: int = 48
+    width: int = 32
     """Feature channels of the decoder network (on a grid of 2 pixels)."""
-    blocks: int = 4
+    blocks: int = 3
     """Residual blocks of the decoder network."""
+    closed: float = 0.5
+    """How much of what the network changes inside the patch basis is taken back: 1 makes encode(decode(z)) = z."""
 
     def __post_init__(self) -> None:
         if self.patch_side % 2 or not 0 < self.channels <= self.patch_values:
@@ -139,12 +141,13 @@ class Autoencoder(nn.Module):
     def decode(self, latents: Tensor) -> Tensor:
         """(n, C, t, h, w) -> refined clips (n, 3, 4t, 8h, 8w) in about -1..1.
 
-        The refinement is projected so that encoding the result gives `latents` back exactly (before clipping).
+        Encoding the result gives `latents` back up to the share of the refinement that `closed` leaves inside the
+        basis, and up to clipping and rounding.
         """
         linear = self.decode_linear(latents)
         change = patches(self.refiner(linear, latents), self.config)
         inside = (change @ self.basis) @ self.basis.T
-        return linear + unpatched(change - inside, self.config)
+        return linear + unpatched(change - self.config.closed * inside, self.config)
 
     @torch.no_grad()
     def fit(self, covariance: Tensor, mean: Tensor) -> None:

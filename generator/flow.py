@@ -1,11 +1,12 @@
 """Rectified flow: the straight path between data and noise, its loss, and its two directions side by side.
 
-x(t) = (1 - t) data + t noise, velocity = noise - data (Liu et al., "Flow Straight and Fast", 2022; logit-normal times after
-Esser et al., "Scaling Rectified Flow Transformers", 2024). t = 0 is data, t = 1 is noise.
+x(t) = (1 - t) data + t noise, velocity = noise - data (Liu et al., "Flow Straight and Fast", 2022; logit-normal
+times after Esser et al., "Scaling Rectified Flow Transformers", 2024). t = 0 is data, t = 1 is noise.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -22,7 +23,7 @@ def noisy(data: Tensor, noise: Tensor, time: Tensor) -> Tensor:
 
 
 def logit_normal_times(n: int, generator: torch.Generator | None = None) -> Tensor:
-    """n training times, sigmoid of a normal variable, stratified over the batch so that each batch covers all of them."""
+    """n training times, sigmoid of a normal variable, stratified so that each batch covers all of them."""
     ranks = (torch.arange(n) + torch.rand(n, generator=generator)) / n
     return torch.sigmoid(torch.special.ndtri(ranks.clamp(1e-4, 1 - 1e-4)))[torch.randperm(n, generator=generator)]
 
@@ -33,7 +34,7 @@ def loss(velocity: Tensor, data: Tensor, noise: Tensor) -> Tensor:
 
 
 def guided(velocity: Velocity, null: Tensor, guidance: float) -> Velocity:
-    """Classifier-free guidance (Ho & Salimans, 2022): null + guidance * (prompted - null); 1 means plain, 0 unprompted."""
+    """Classifier-free guidance (Ho & Salimans, 2022): null + guidance * (prompted - null); 1 means plain."""
     if guidance == 1.0:
         return velocity
 
@@ -46,7 +47,12 @@ def guided(velocity: Velocity, null: Tensor, guidance: float) -> Velocity:
 
 
 def sample(
-    velocity: Velocity, noise: Tensor, labels: Tensor, *, steps: int = 20, start: float = 1.0,
+    velocity: Velocity,
+    noise: Tensor,
+    labels: Tensor,
+    *,
+    steps: int = 20,
+    start: float = 1.0,
     keep: Callable[[Tensor, float], Tensor] | None = None,
 ) -> Tensor:
     """From x(start) to data by Euler steps: (n, C, t, h, w) -> the same.
@@ -55,7 +61,7 @@ def sample(
     """
     x = noise
     times = torch.linspace(start, 0.0, steps + 1)
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in itertools.pairwise(times):
         x = x if keep is None else keep(x, float(now))
         x = x + (then - now) * velocity(x, now.expand(len(x)), labels)
     return x if keep is None else keep(x, 0.0)
@@ -64,11 +70,11 @@ def sample(
 def invert(velocity: Velocity, data: Tensor, labels: Tensor, *, steps: int = 10, start: float = 0.2) -> Tensor:
     """From data back to the noise it was sampled from, by Euler steps: (n, C, t, h, w) -> the same.
 
-    Starts late, at x(start) = (1 - start) data, as the noise there has mean 0: near t = 0 the flow would amplify what a codec did.
-    With start 0 it is the plain reverse of `sample`.
+    Starts late, at x(start) = (1 - start) data, as the noise there has mean 0: near t = 0 the flow would amplify what a
+    codec did. With start 0 it is the plain reverse of `sample`.
     """
     x = (1 - start) * data
     times = torch.linspace(start, 1.0, steps + 1)
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in itertools.pairwise(times):
         x = x + (then - now) * velocity(x, now.expand(len(x)), labels)
     return x

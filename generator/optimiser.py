@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
+def orthogonalised(matrix: Tensor, iterations: int = 4) -> Tensor:
     """About U V^T of a matrix's singular value decomposition, by a quintic Newton-Schulz iteration.
 
     Coefficients of Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024).
@@ -24,7 +24,7 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update of each matrix is orthogonalised, with the root mean square of AdamW's updates (Liu et al., 2025)."""
+    """Momentum with orthogonalised updates of the root mean square of AdamW's (Liu et al., 2025)."""
 
     def __init__(
         self, parameters: Iterable[nn.Parameter], rate: float = 3e-3, momentum: float = 0.95, decay: float = 0.01
@@ -56,7 +56,7 @@ def optimisers(blocks: nn.Module, model: nn.Module, rate: float) -> list[torch.o
 
 @torch.no_grad()
 def average(mean: nn.Module, model: nn.Module, step: int, share: float = 0.08) -> None:
-    """Move `mean` towards `model` so that it averages the last `share` of all steps (Karras et al., 2024, section 3)."""
+    """Move `mean` towards `model` so that it averages the last `share` of all steps (Karras et al., 2024)."""
     weight = 1 / (share * step + 1)
     for slow, fast in zip(mean.parameters(), model.parameters(), strict=True):
         slow.lerp_(fast, weight)

@@ -1,7 +1,7 @@
 """The denoiser: a transformer on spacetime patches of latents, told the time and the prompt's attributes.
 
-After Peebles & Xie, "Scalable Diffusion Models with Transformers" (2023); one modulation for all blocks plus a table per
-block after Chen et al., "PixArt-alpha" (2023); normalised queries and keys after Dehghani et al., "ViT-22B" (2023).
+After Peebles & Xie, "Scalable Diffusion Models with Transformers" (2023); one modulation for all blocks plus a table
+per block after Chen et al., "PixArt-alpha" (2023); normalised queries and keys after Dehghani et al., "ViT-22B" (2023).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from .gaussian import Gaussian
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class TransformerConfig:
     """Latent frames of a base clip."""
     side: int = 16
     """Latent rows and columns."""
+    patch_time: int = 4
+    """Latent frames per token."""
     patch: int = 2
     """Latent rows and columns per token."""
     width: int = 256
@@ -37,13 +41,23 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "attributes", tuple(self.attributes))
-        if self.side % self.patch or self.width % (2 * self.heads):
+        if self.side % self.patch or self.frames % self.patch_time or self.width % (2 * self.heads):
             raise ValueError(f"no such transformer: {self}")
 
     @property
     def null(self) -> tuple[int, ...]:
         """The label that says nothing at all."""
         return self.attributes
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(channels, frames, side, side) of the latents of one clip."""
+        return self.channels, self.frames, self.side, self.side
+
+    @property
+    def token_values(self) -> int:
+        """Latent numbers per token."""
+        return self.channels * self.patch_time * self.patch**2
 
 
 def normed(x: Tensor) -> Tensor:
@@ -84,8 +98,9 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = c = config
         grid = c.side // c.patch
-        self.into = nn.Linear(c.channels * c.patch**2, c.width)
-        self.place_time = nn.Parameter(0.02 * torch.randn(c.frames, 1, 1, c.width))
+        self.gaussian = Gaussian(c.shape)
+        self.into = nn.Linear(2 * c.token_values, c.width)
+        self.place_time = nn.Parameter(0.02 * torch.randn(c.frames // c.patch_time, 1, 1, c.width))
         self.place_row = nn.Parameter(0.02 * torch.randn(grid, 1, c.width))
         self.place_column = nn.Parameter(0.02 * torch.randn(grid, c.width))
         self.attributes = nn.ModuleList([nn.Embedding(count + 1, c.width) for count in c.attributes])
@@ -93,7 +108,7 @@ class Transformer(nn.Module):
         self.modulation = nn.Linear(c.width, 6 * c.width)
         self.blocks = nn.ModuleList([Block(c.width, c.heads) for _ in range(c.depth)])
         self.final = nn.Linear(c.width, 2 * c.width)
-        self.out = nn.Linear(c.width, c.channels * c.patch**2)
+        self.out = nn.Linear(c.width, c.token_values)
         for embedding in self.attributes:
             nn.init.normal_(embedding.weight, std=0.3)
         for layer in (self.modulation, self.final, self.out):  # every block starts as the identity
@@ -108,18 +123,32 @@ class Transformer(nn.Module):
         said = sum(embedding(labels[:, place]) for place, embedding in enumerate(self.attributes))
         return functional.silu(self.time(torch.cat((waves.cos(), waves.sin()), dim=-1)) + said)
 
-    def forward(self, x: Tensor, time: Tensor, labels: Tensor, *, frame: int = 0) -> Tensor:
-        """Velocity of x (n, C, t, h, w), whose first latent frame is number `frame` of the clip."""
+    def tokens(self, x: Tensor) -> Tensor:
+        """Latents (n, C, t, h, w) -> (n, t', h', w', token values)."""
+        pt, p = self.config.patch_time, self.config.patch
         n, channels, frames, height, width = x.shape
-        p = self.config.patch
-        cut = x.reshape(n, channels, frames, height // p, p, width // p, p).permute(0, 2, 3, 5, 1, 4, 6)
-        place = self.place_time[frame : frame + frames] + self.place_row + self.place_column
-        tokens = (self.into(cut.flatten(4)) + place).flatten(1, 3)                  # (n, tokens, width)
-        said = self.condition(time, labels)                                         # (n, width)
-        modulation = self.modulation(said).unflatten(-1, (6, -1))                   # (n, 6, width)
+        cut = x.reshape(n, channels, frames // pt, pt, height // p, p, width // p, p)
+        return cut.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4)
+
+    def latents(self, values: Tensor) -> Tensor:
+        """The inverse of `tokens`, from (n, tokens, token values)."""
+        c = self.config
+        grid = (c.frames // c.patch_time, c.side // c.patch, c.side // c.patch)
+        cut = values.reshape(-1, *grid, c.channels, c.patch_time, c.patch, c.patch)
+        return cut.permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(-1, *c.shape)
+
+    def forward(self, x: Tensor, time: Tensor, labels: Tensor) -> Tensor:
+        """Velocity of x (n, C, t, h, w) at time (n,) under labels (n, attributes)."""
+        known, guess, left = self.gaussian.velocity(x, time)  # what a Gaussian model says
+        t = time.view(-1, 1, 1, 1, 1)
+        seen = x / torch.sqrt(t**2 + (1 - t) ** 2)  # (n, C, t, h, w), variance 1
+        place = self.place_time + self.place_row + self.place_column
+        values = torch.cat((self.tokens(seen), self.tokens(guess)), dim=-1)
+        tokens = (self.into(values) + place).flatten(1, 3)  # (n, tokens, width)
+        said = self.condition(time, labels)  # (n, width)
+        modulation = self.modulation(said).unflatten(-1, (6, -1))  # (n, 6, width)
         for block in self.blocks:
             tokens = block(tokens, modulation)
-        shift, scale = self.final(said)[:, None].chunk(2, dim=-1)                   # (n, 1, width)
-        values = self.out(normed(tokens) * (1 + scale) + shift)                     # (n, tokens, C p p)
-        grid = values.reshape(n, frames, height // p, width // p, channels, p, p)
-        return grid.permute(0, 4, 1, 2, 5, 3, 6).reshape(x.shape)
+        shift, scale = self.final(said)[:, None].chunk(2, dim=-1)  # (n, 1, width)
+        rest = self.latents(self.out(normed(tokens) * (1 + scale) + shift))  # (n, C, t, h, w)
+        return known + self.gaussian.backward_transform(left * self.gaussian.forward_transform(rest))

@@ -60,10 +60,18 @@ def smoke(canvas: Canvas, world: World) -> Tensor:
     small = surface(canvas, "cloudy", number + 1, scale, dx=shear + deals[6], dy=1.2 * rising + deals[7])
     middle = source + bend + 0.05 * up * torch.sin(7 * up - 5 * rising + 6 * deals[8])
     width = 0.045 + 0.24 * up
-    inside = 1.15 + 1.3 * (1 - rise(up, 0.0, 0.3)) - ((canvas.x - middle) / width) ** 2 + 0.5 * big + (0.45 if world.angular else 0.25) * small
+    inside = (
+        1.15
+        + 1.3 * (1 - rise(up, 0.0, 0.3))
+        - ((canvas.x - middle) / width) ** 2
+        + 0.5 * big
+        + (0.45 if world.angular else 0.25) * small
+    )
     mask = rise(inside, 0.0, 0.8) * rise(up, 0.0, 0.03) * (1 - 0.45 * rise(up, 0.35, 0.95))
     shade = (0.86 + 0.15 * small + 0.12 * big - 0.18 * (canvas.x - middle) / width).clamp(0.45, 1.35)
-    return over(picture, mask * 0.95, shaded(mix(world.tint, scaled((0.8, 0.8, 0.8), world.light.on_things), 0.18), shade))
+    return over(
+        picture, mask * 0.95, shaded(mix(world.tint, scaled((0.8, 0.8, 0.8), world.light.on_things), 0.18), shade)
+    )
 
 
 def _bounce(part: Tensor) -> Tensor:

@@ -64,7 +64,9 @@ def ocean(canvas: Canvas, world: World) -> Tensor:
     sharp = 1.0 if world.angular else 0.35
     swell = torch.sin(2 * math.pi * (0.9 * near + 0.10 * across + 0.45 * travel + world.deals[2]))
     cross = torch.sin(2 * math.pi * (0.5 * near - 0.30 * across + 0.33 * travel + world.deals[3]))
-    chop = surface(canvas, "cloudy", int(world.deals[4] * 97), 1.0, dx=0.22 * travel, dy=world.deals[5] + 0.03 * canvas.t)
+    chop = surface(
+        canvas, "cloudy", int(world.deals[4] * 97), 1.0, dx=0.22 * travel, dy=world.deals[5] + 0.03 * canvas.t
+    )
     height = 0.5 * swell + 0.35 * cross + sharp * chop
     light = 0.86 + 0.14 * height + 0.25 * depth
     water = over(shaded(world.tint, light), (1 - rise(depth, 0.0, 0.3)) * 0.5, colour(world.light.bottom))

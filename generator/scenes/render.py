@@ -61,7 +61,7 @@ def _camera(size: tuple[int, int], times: Tensor, caption: Caption) -> Canvas:
 
 
 def paint(caption: Caption, seed: int, *, height: int, width: int, times: Tensor) -> np.ndarray:
-    """Paint a caption's clip: uint8 (time, height, width, 3), RGB. The seed decides all that the caption leaves open."""
+    """Paint a caption's clip: uint8 (time, height, width, 3), RGB. The seed decides what the caption leaves open."""
     world = World.of(caption.attributes, random.Random(f"world {seed}"))
     painter = PAINTERS[caption.attributes["scene"]]
     parts = []

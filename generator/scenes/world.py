@@ -85,7 +85,9 @@ def sky(canvas: Canvas, world: World, horizon: float, *, lamp: bool = True) -> T
     if lamp:
         halo = 0.55 * glow(canvas, world.lamp_x, world.lamp_y, 0.13).expand(canvas.shape)
         picture = over(picture, halo, colour(light.lamp))
-        picture = over(picture, disc(canvas, world.lamp_x, world.lamp_y, 0.065).expand(canvas.shape), colour(light.lamp))
+        picture = over(
+            picture, disc(canvas, world.lamp_x, world.lamp_y, 0.065).expand(canvas.shape), colour(light.lamp)
+        )
     return picture
 
 
