@@ -8,39 +8,30 @@ whether it was there when the file was signed.
 from __future__ import annotations
 
 import io
-import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from provenance.credentials.bmff import Region, top_level_boxes
 from provenance.credentials.history import assertions_of, rows_in
 from provenance.credentials.sdk import ManifestStore
 
 _C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # C2PA 2.2, A.5.1
 _MERKLE = b"merkle\0"
-_TOP_LEVEL_BOX_LIMIT = 4096
 _BLOCK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class _Region:
-    kind: str
-    start: int
-    end: int
 
 
 def unsigned_bytes(store: ManifestStore, path: Path) -> int:
     """How many bytes, not all zero, lie in regions that the manifest's hash leaves out; 0 for other containers.
 
-    The boxes at the top level are walked, at most 4096 of them; memory does not grow with the file.
+    Memory does not grow with the file.
     """
     left_out = _kinds_left_out(store)
     if not left_out:
         return 0
     total = 0
     with path.open("rb") as stream:
-        for region in _top_level(stream):
+        for region in top_level_boxes(stream):
             if region.kind == "uuid":
                 total += _loose_in_uuid(stream, region, store)
             elif region.kind in left_out & {"free", "skip"} and _has_content(stream, region.start, region.end):
@@ -57,28 +48,7 @@ def _hard_bindings(store: ManifestStore) -> list[Mapping[str, Any]]:
     return [data for label, data in assertions_of(store.active) if label.startswith("c2pa.hash.bmff")]
 
 
-def _top_level(stream: io.BufferedReader) -> Iterator[_Region]:
-    """The content of each box at the top level (ISO/IEC 14496-12, 4.2); ends at the first that makes no sense."""
-    end = stream.seek(0, io.SEEK_END)
-    offset = 0
-    for _ in range(_TOP_LEVEL_BOX_LIMIT):
-        stream.seek(offset)
-        header = stream.read(16)
-        if len(header) < 8:
-            return
-        length, kind = struct.unpack_from(">I4s", header)
-        start = 8
-        if length == 1 and len(header) == 16:
-            (length,) = struct.unpack_from(">Q", header, 8)
-            start = 16
-        length = end - offset if length == 0 else length
-        if length < start:
-            return
-        yield _Region(kind.decode("latin-1"), offset + start, min(offset + length, end))
-        offset += length
-
-
-def _loose_in_uuid(stream: io.BufferedReader, region: _Region, store: ManifestStore) -> int:
+def _loose_in_uuid(stream: io.BufferedReader, region: Region, store: ManifestStore) -> int:
     """What a box with the identifier of C2PA holds beside the manifest store and the hashes of fragments.
 
     Such boxes are left out whatever they hold: the software kit calls a file with a second one intact (measured).

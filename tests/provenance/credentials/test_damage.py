@@ -14,6 +14,14 @@ from provenance.errors import ManifestUnreadable
 from provenance.evidence import CredentialsEvidence
 
 
+def is_no_stronger(evidence: CredentialsEvidence, original: CredentialsEvidence) -> bool:
+    """Damage may cost a signer its trust (our own reader is strict), never give it any, nor change its name."""
+    mine, theirs = evidence.signer, original.signer
+    assert mine is not None
+    assert theirs is not None
+    return mine.name == theirs.name and mine.trust in (theirs.trust, "unknown", "wrong_purpose", "expired")
+
+
 def mutated(data: bytes, choice: random.Random) -> bytes:
     """One small accident: a byte changed, a stretch dropped, doubled or zeroed."""
     at, length = choice.randrange(len(data)), choice.choice((1, 1, 1, 4, 16, 64))
@@ -52,7 +60,7 @@ def test_sign_then_mutate_then_verify(
         path.write_bytes(data[:start] + damaged + data[start + len(store) :])
         evidence = examine(path)
         if evidence.is_authentic:
-            assert evidence.signer == original.signer, number
+            assert is_no_stronger(evidence, original), number
             assert (evidence.origin, evidence.manifest, evidence.title) == (
                 original.origin,
                 original.manifest,
@@ -73,11 +81,8 @@ def test_mutated_stores_are_never_recovered_as_something_else(signed_bytes: tupl
         if evidence.status == "recovered" and evidence.manifest != original.manifest:
             assert evidence.manifest in original.chain, "only the outer manifest was lost"
         elif evidence.status == "recovered":
-            assert (evidence.signer, evidence.origin, evidence.soft_bindings) == (
-                original.signer,
-                original.origin,
-                original.soft_bindings,
-            ), number
+            assert is_no_stronger(evidence, original), number
+            assert (evidence.origin, evidence.soft_bindings) == (original.origin, original.soft_bindings), number
 
 
 def test_our_own_reader_refuses_what_it_cannot_read_without_doubt(signed_bytes: tuple[bytes, bytes]) -> None:
