@@ -1,0 +1,169 @@
+"""The clips that a benchmark runs on: a folder, a split or list of files, or scenes that are rendered anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.runs import digest
+from provenance.errors import CannotRead, UsageError
+from provenance.inputs import chosen, expand, read_split
+from provenance.video import Clip, Video
+from provenance.video.container import opened
+from provenance.video.encoding import created
+from provenance.video.write import write_clip
+
+_SCENES = re.compile(r"scenes:([1-9][0-9]{0,4})")
+
+
+@dataclass(frozen=True)
+class SceneShape:
+    """How rendered clips look: sides in pixels, length, and frames per second."""
+
+    height: int = 720
+    width: int = 1280
+    seconds: float = 4.0
+    frames_per_second: int = 24
+
+    @property
+    def frames(self) -> int:
+        """How many frames a clip has."""
+        return max(1, round(self.seconds * self.frames_per_second))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One clip to measure on, picklable: a file, or the number of a scene.
+
+    name: unique in the run. source: clips of one source are not independent, intervals go by it. sha256: of the file.
+    """
+
+    name: str
+    source: str
+    path: Path | None = None
+    sha256: str | None = None
+    scene_seed: int | None = None
+    shape: SceneShape | None = None
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.scene_seed is None):
+            raise ValueError(f"{self.name}: a subject is either a file or a scene")
+
+
+def subjects(
+    videos: str | Path,
+    *,
+    use: str | None = None,
+    seed: int = 0,
+    shape: SceneShape | None = None,
+    corpus: Path | None = None,
+) -> list[Subject]:
+    """Return the clips that `videos` stands for.
+
+    videos: ``scenes:N``; a folder or pattern; or a split (a .csv table, see `provenance.inputs.read_split`) whose files
+        lie under `corpus` (the table's folder when None). use: keep the rows with this use only, as ``development``.
+    Raises UsageError or CannotRead where nothing is left.
+    """
+    match = _SCENES.fullmatch(str(videos))
+    if match:
+        return scene_subjects(int(match[1]), seed=seed, shape=shape or SceneShape())
+    path = Path(videos)
+    if path.suffix.lower() == ".csv":
+        return _split_subjects(path, corpus or path.parent, use)
+    files = expand([path])
+    if not any(file.exists() for file in files):
+        raise CannotRead(f"{videos}: there is no such file or folder", hint="name a folder, a .csv split or scenes:N")
+    base = path if path.is_dir() else Path()
+    return [_file_subject(file, str(file.relative_to(base) if file.is_relative_to(base) else file)) for file in files]
+
+
+def scene_subjects(count: int, *, seed: int, shape: SceneShape) -> list[Subject]:
+    """Return `count` scenes to render, all kinds of scene in turn."""
+    return [
+        Subject(f"scene-{number:03d}", f"scene-{number:03d}", scene_seed=number, shape=shape)
+        for number in range(seed, seed + count)
+    ]
+
+
+def load(subject: Subject, seconds: float | None = None) -> Clip:
+    """Return the subject in memory, its first `seconds` only."""
+    if subject.path is not None:
+        return Video(subject.path).read(0.0, seconds)
+    clip = _rendered(subject)
+    if seconds is None:
+        return clip
+    return clip.select(clip.times < seconds - 1e-9)
+
+
+def save(subject: Subject, target: Path, seconds: float | None = None) -> None:
+    """Write the subject to a file: a copy of the first packets of its stream, or the scene at H.264, CRF 12."""
+    if subject.path is not None:
+        cut(subject.path, target, seconds)
+    else:
+        write_clip(load(subject, seconds), target, crf=12)
+
+
+def cut(source: Path, target: Path, seconds: float | None) -> None:
+    """Copy the pictures of the first `seconds` into a new file, packet for packet: nothing is encoded again."""
+    with opened(source) as reader, created(target) as writer:
+        stream = reader.streams.video[0]
+        copy = writer.add_stream_from_template(stream)
+        origin: Fraction | None = None
+        for packet in reader.demux(stream):
+            if packet.dts is None and packet.pts is None:
+                continue
+            if packet.dts is None:
+                packet.dts = packet.pts
+            stamp = Fraction(packet.dts) * Fraction(packet.time_base)
+            origin = stamp if origin is None else origin
+            if seconds is not None and stamp - origin >= seconds:
+                break
+            packet.stream = copy
+            writer.mux(packet)
+
+
+def _rendered(subject: Subject) -> Clip:
+    from generator.scenes import SCENES, render
+
+    shape, number = subject.shape or SceneShape(), int(subject.scene_seed or 0)
+    frames, _ = render(
+        number,
+        SCENES[number % len(SCENES)],
+        (shape.height, shape.width),
+        shape.frames,
+        frames_per_second=Fraction(shape.frames_per_second),
+    )
+    return Clip.at_rate(np.asarray(frames), shape.frames_per_second)
+
+
+def _split_subjects(table: Path, corpus: Path, use: str | None) -> list[Subject]:
+    rows = chosen(read_split(table), watermark=use)
+    if not rows:
+        raise UsageError(f"{table}: no clip is meant for {use}", hint="uses are development and table")
+    found = [
+        Subject(row.file, row.family, path=corpus / row.file, sha256=row.sha256)
+        for row in rows
+        if (corpus / row.file).is_file()
+    ]
+    if not found:
+        raise CannotRead(f"{corpus}: holds none of the clips of {table.name}", hint="set COUNTERMARK_CORPUS")
+    return found
+
+
+def _file_subject(path: Path, name: str) -> Subject:
+    return Subject(name, path.parent.name or name, path=path, sha256=digest(path) if path.is_file() else None)
+
+
+def balanced(items: Sequence[Subject], count: int) -> list[Subject]:
+    """Return at most `count` subjects, going round the sources in turn, in the order given."""
+    rounds: dict[str, int] = {}
+    turn = []
+    for position, item in enumerate(items):
+        rounds[item.source] = rounds.get(item.source, 0) + 1
+        turn.append((rounds[item.source], position, item))
+    return [item for _, _, item in sorted(turn, key=lambda entry: entry[:2])[:count]]
