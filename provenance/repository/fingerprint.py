@@ -35,7 +35,7 @@ RELIABLE_LEVELS = 1.5  # difference of two cell means, in 8-bit luma levels, tha
 
 _SAMPLES = 8  # per cell and direction
 _COVERED_SHARE = 0.9  # of a cell's samples inside the examined frame, for the cell to be compared
-_PLACEMENT_SHARE = 0.8  # of the largest coverage, for a placement to be tried
+_PLACEMENT_SHARE = 0.6  # of the largest coverage, for a placement to be tried
 _OVERLAP_SHARE = 0.6  # of the shorter clip, for a shift in time to be tried
 _HEADER = struct.Struct("<4sIIIH")
 _MAGIC = b"CMF1"
