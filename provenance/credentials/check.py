@@ -99,7 +99,7 @@ class CredentialsCheck:
             title=plain_text(title) if title else None,
             generator=generator(store.active),
             reason=reason,
-            chain=tuple(link.manifest_id for link in links),
+            chain=tuple(plain_text(link.manifest_id) for link in links),
             soft_bindings=tuple(soft_bindings(store)),
         )
 

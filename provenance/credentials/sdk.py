@@ -28,18 +28,16 @@ from urllib.parse import urlsplit
 
 import c2pa
 
-from provenance.credentials.bmff import top_level_boxes
 from provenance.errors import CannotRead, CredentialError, ManifestIsRemote, ManifestUnreadable
 
 _LOG = logging.getLogger(__name__)
 SIGNING_ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
 """COSE algorithms that C2PA allows (C2PA 2.2, 13.2)."""
 MANIFEST_LIMIT_MIB = 32
-_PLAIN_HASH_LIMIT_BYTES = 32 << 20
-"""Larger files are hashed in blocks (C2PA 2.2, 18.7.2: Merkle trees): the kit holds what it hashes in one go in memory,
-up to 256 MiB twice (measured), while blocks keep signing and reading within 20 MiB whatever the length. Only where
-there is a single box of media: with two of them the kit does not find its own hashes again (measured)."""
-_BLOCK_KIB = 8192
+# The kit holds what it hashes in memory, up to 256 MiB at a time, and once more while it signs unless this is low
+# (measured on a file of 276 MB: 629 MiB became 365). Hashing in blocks (core.merkle_tree_chunk_size_in_kb) would need
+# 20 MiB, but a second verifier calls such files changed, and with two boxes of media the kit itself does (0.91.3).
+_BACKING_STORE_MIB = 16
 _ANY_MEDIA = "application/octet-stream"  # the kit looks at the bytes, whatever it is told
 # How the description box of a manifest store begins (C2PA 2.2, 11.1.4.2).
 _MARK = b"jumdc2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
@@ -189,7 +187,7 @@ def build_and_sign(
     """
     failures: list[BaseException] = []
     try:
-        builder = _builder(definition, ingredients, _signing_context(tsa_url, in_blocks=_hash_in_blocks(source)))
+        builder = _builder(definition, ingredients, _signing_context(tsa_url))
         if not embed:
             builder.set_no_embed()
         with _kit_signer(signer, tsa_url, failures) as asked, source.open("rb") as read, target.open("w+b") as write:
@@ -303,25 +301,18 @@ def _reading_context(trust: TrustSettings, process_id: int) -> c2pa.Context:
 # -- signing -----------------------------------------------------------------------------------------------------------
 
 
-def _signing_context(tsa_url: str | None, *, in_blocks: bool) -> c2pa.Context:
+def _signing_context(tsa_url: str | None) -> c2pa.Context:
     host = urlsplit(tsa_url).hostname if tsa_url else None
-    core: dict[str, Any] = {"allowed_network_hosts": [host] if host else [], "backing_store_memory_threshold_in_mb": 16}
-    if in_blocks:
-        core["merkle_tree_chunk_size_in_kb"] = _BLOCK_KIB
     return c2pa.Context.from_dict(
         {
             "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
-            "core": core,
+            "core": {
+                "allowed_network_hosts": [host] if host else [],
+                "backing_store_memory_threshold_in_mb": _BACKING_STORE_MIB,
+            },
             "builder": {"thumbnail": {"enabled": False}, "bmff_hash_exclude_free_and_skip_boxes": False},
         }
     )
-
-
-def _hash_in_blocks(source: Path) -> bool:
-    if source.stat().st_size <= _PLAIN_HASH_LIMIT_BYTES:
-        return False
-    with source.open("rb") as stream:
-        return [region.kind for region in top_level_boxes(stream)].count("mdat") == 1
 
 
 def _must_verify(path: Path, beside: bytes | None) -> None:
