@@ -109,9 +109,10 @@ class PooledScores:
     def average_precision(self) -> float:
         """Mean precision over the recall of generated clips, at even prior."""
         order = np.argsort(-self.scores, kind="stable")
-        hit = np.where(self.generated[order], self.weights[order], 0.0)
-        precision = np.cumsum(hit) / np.cumsum(self.weights[order])
-        return float((precision * hit).sum() / hit.sum())
+        found = np.cumsum(np.where(self.generated[order], self.weights[order], 0.0))
+        last_of_tie = np.append(np.diff(self.scores[order]) != 0, True)
+        found, named = found[last_of_tie], np.cumsum(self.weights[order])[last_of_tie]
+        return float((np.diff(found, prepend=0.0) * found / named).sum() / found[-1])
 
     def detection_rate(self, false_alarms: float) -> float:
         """Share of generated clips above the threshold that so many filmed clips pass."""

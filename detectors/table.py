@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -51,17 +52,17 @@ class FeatureTable:
     rows: Mapping[str, ChannelRows]
     """By name of channel."""
 
-    @property
+    @cached_property
     def generated(self) -> NDArray[np.bool_]:
         """(clips,)."""
         return np.array([clip.generated for clip in self.clips])
 
-    @property
+    @cached_property
     def folds(self) -> NDArray[np.intp]:
         """(clips,) 0 to 4."""
         return np.array([clip.fold for clip in self.clips])
 
-    @property
+    @cached_property
     def weights(self) -> NDArray[np.float64]:
         """(clips,) capped per recording and per family."""
         return capped_weights(self.clips)
