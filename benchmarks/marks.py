@@ -99,7 +99,7 @@ def built_in_model() -> Generator:
     """The built-in model with the weights that ship, one per process; imports torch. Raises WeightsError."""
     from generator.model import BuiltInGenerator
 
-    return BuiltInGenerator()
+    return BuiltInGenerator.load()
 
 
 def prompt_of(subject: Subject) -> str:
