@@ -55,8 +55,10 @@ class Runner(Protocol):
 class Worker:
     """A warm process that runs one function at a time; it starts at the first call, and anew after it was killed."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, network: bool = False) -> None:
+        """Prepare a worker. network: whether it may reach other machines, as a time-stamp authority needs."""
         self.limits = limits or Limits()
+        self._network = network
         self._process: subprocess.Popen[bytes] | None = None
         self._link: Connection | None = None
         self._complaints: Any = None
@@ -131,7 +133,15 @@ class Worker:
             "import sys; sys.path[:0] = sys.argv[2].split('\\n'); from provenance.sandbox.child import serve; serve()"
         )
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", program, str(theirs.fileno()), "\n".join(filter(None, _search_path()))],
+            [
+                sys.executable,
+                "-I",
+                "-c",
+                program,
+                str(theirs.fileno()),
+                "\n".join(_search_path()),
+                "network" if self._network else "alone",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._complaints,
