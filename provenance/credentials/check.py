@@ -18,7 +18,16 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from provenance.credentials import jumbf
-from provenance.credentials.history import chain, generator, history, plain_text, rows_in, soft_bindings, statement
+from provenance.credentials.history import (
+    Credit,
+    chain,
+    generator,
+    history,
+    plain_text,
+    rows_in,
+    soft_bindings,
+    statement,
+)
 from provenance.credentials.regions import unsigned_bytes
 from provenance.credentials.sdk import MANIFEST_LIMIT_MIB, ManifestStore, read_manifest_store
 from provenance.credentials.signing import sidecar_of
@@ -85,7 +94,7 @@ class CredentialsCheck:
         signer = self._signer(store, trusted_time) if _is_signed(store) else None
         links = chain(store)
         names = {link.manifest_id: _signer_name(store, link.manifest_id) for link in links}
-        ai, origin = statement(store, lambda manifest_id: self._counts(store, manifest_id, signer))
+        ai, origin = statement(store, lambda manifest_id: self._credit(store, manifest_id, signer))
         title = store.active.get("title")
         return CredentialsEvidence(
             status=status,
@@ -119,13 +128,14 @@ class CredentialsCheck:
             return Vouching("unknown")
         return self.trust.vouch(certificates, trusted_time or self.at_time or dt.datetime.now(dt.UTC))
 
-    def _counts(self, store: ManifestStore, manifest_id: str, signer: SignerEvidence | None) -> bool:
-        """Whether an ingredient's word that it was filmed or edited counts: it borrows no trust from the outer one."""
-        if signer is None or signer.trust not in _TRUSTED:
-            return True  # the whole is only declared
+    def _credit(self, store: ManifestStore, manifest_id: str, signer: SignerEvidence | None) -> Credit:
+        """How far an ingredient's word counts. That it was filmed or edited borrows no trust from the outer signer."""
         if _is_broken(store, manifest_id):
-            return False
-        return self._vouching(store, manifest_id, None).trust in (*_TRUSTED, "expired")
+            return "none"
+        if signer is None or signer.trust not in _TRUSTED:
+            return "full"  # the whole is only declared
+        trust = self._vouching(store, manifest_id, None).trust
+        return "full" if trust in (*_TRUSTED, "expired") else "generation"
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------
@@ -181,13 +191,20 @@ def _is_other(code: str) -> bool:
 
 
 def _is_broken(store: ManifestStore, manifest_id: str) -> bool:
-    """Whether an ingredient's manifest failed validation, when it was taken in or now."""
+    """Whether an ingredient's manifest did not stand over its bytes, when it was taken in or now. Rules of C2PA that it
+    did not keep, and its signer's dates, are another matter."""
     now = [code for deltas in store.ingredient_codes.values() for code in deltas if manifest_id in code.url]
-    if any(code.outcome == "failure" and _is_other(code.code) for code in now):
+    if any(code.outcome == "failure" and _is_tampering(code.code) for code in now):
         return True
     ingredients = (row for manifest in store.manifests.values() for row in rows_in(manifest.get("ingredients")))
     recorded = [row for row in ingredients if row.get("active_manifest") == manifest_id]
-    return any(_is_other(code) for row in recorded for code in _recorded_failures(row))
+    return any(_is_tampering(code) for row in recorded for code in _recorded_failures(row))
+
+
+def _is_tampering(code: str) -> bool:
+    return code in ("claimSignature.missing", "assertion.missing") or (
+        code.endswith(".mismatch") and not code.startswith(("timeStamp.", "cawg."))
+    )
 
 
 def _recorded_failures(ingredient: Mapping[str, Any]) -> Iterator[str]:

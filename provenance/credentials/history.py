@@ -1,7 +1,7 @@
 """What the manifests of a store say, read over the whole chain: how the clip was made, by which steps, bound to what.
 
 The statement that a clip was generated may stand only in an ingredient (a generated part of a film), so all manifests
-are searched. Nothing here says whether a statement can be believed: `counts` does, as `provenance.credentials.check`
+are searched. Nothing here says whether a statement can be believed: `credit` does, as `provenance.credentials.check`
 decides from signatures.
 """
 
@@ -20,6 +20,9 @@ from provenance.evidence import AiStatement, OriginName
 
 Place = Literal["lineage", "component", "input"]
 """Where a manifest stands: the clip itself or what it was opened from, a part placed in it, or an input to a model."""
+
+Credit = Literal["full", "generation", "none"]
+"""How far a manifest's word counts: in full; only where it says that something was generated; not at all."""
 
 TEXT_LIMIT = 200
 CHAIN_LIMIT = 64
@@ -77,20 +80,21 @@ def fingerprint_of(store: ManifestStore) -> bytes | None:
     return next((value for algorithm, value in soft_bindings(store) if algorithm == FINGERPRINT_ALGORITHM), None)
 
 
-def statement(store: ManifestStore, counts: Callable[[str], bool] = lambda _: True) -> tuple[AiStatement, OriginName]:
+def statement(
+    store: ManifestStore, credit: Callable[[str], Credit] = lambda _: "full"
+) -> tuple[AiStatement, OriginName]:
     """Whether the clip was generated, wholly or in part, and its origin, as the whole chain has it.
 
-    counts: whether an ingredient's word that it was captured or edited counts; the word of the active manifest always
-    does, and so does every statement that something was generated.
+    credit: how far an ingredient's word counts; that of the active manifest always counts in full.
     """
     said: dict[Place, list[OriginName]] = {"lineage": [], "component": [], "input": []}
     was_edited = False
     for link in reversed(chain(store)):  # oldest first
-        believed = link.depth == 0 or counts(link.manifest_id)
+        given: Credit = "full" if link.depth == 0 else credit(link.manifest_id)
         for name, origin in _statements(store.manifests[link.manifest_id]):
             was_edited |= link.place == "lineage" and name not in _NO_EDIT and not name.startswith("watermarked")
-            if origin.startswith("generated") or (origin != "unstated" and believed):
-                said[link.place].append(origin)
+            if given == "full" or (given == "generation" and origin.startswith("generated")):
+                said[link.place] += [origin] if origin != "unstated" else []
     ai = _combined(said["lineage"], said["component"])
     return ai, _origin(ai, said["lineage"], was_edited)
 

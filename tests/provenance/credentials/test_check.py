@@ -444,6 +444,28 @@ def test_a_damaged_parent_is_described_and_not_held_against_the_file(
     assert (evidence.status, evidence.chain) == ("intact", (evidence.manifest,))
 
 
+@pytest.mark.parametrize("damage", ["statement", "name", "signature", "pictures"])
+def test_the_word_of_a_tampered_parent_does_not_count(
+    signed: SignedManifest, signer: Signer, examine: Examine, tmp_path: Path, damage: str
+) -> None:
+    name = signed.manifest_id.encode()
+
+    def change(data: bytearray) -> bytes:
+        if damage == "statement":
+            return bytes(data.replace(b"digitalCapture", b"screenCapture\0"))
+        if damage == "name":
+            return bytes(data.replace(name, name[:-1] + b"Z", 1))
+        end = data.find(signed.manifest_bytes) + len(signed.manifest_bytes)
+        at = data.rfind(b"\x58\x40", 0, end) + 9 if damage == "signature" else data.rfind(b"mdat") + 50
+        data[at] ^= 1
+        return bytes(data)
+
+    parent = altered(signed, change)
+    assert examine(parent).status == "changed"
+    evidence = examine(sign_file(parent, tmp_path / "again.mp4", manifest(parent, origin="unstated"), signer).path)
+    assert (evidence.status, evidence.origin) == ("intact", "unstated")
+
+
 def test_strings_of_a_stranger_are_shown_plain(clip: Path, signer: Signer, examine: Examine, tmp_path: Path) -> None:
     nasty = "a\u202eb\x1b[31m\u200b\n" + "x" * 10_000
     evidence = examine(sign_file(clip, tmp_path / "nasty.mp4", manifest(clip, title=nasty), signer).path)

@@ -102,13 +102,17 @@ def test_how_a_clip_was_made_is_read_over_the_whole_chain(manifests: Any, expect
     assert statement(store(**manifests)) == expected
 
 
-def test_an_ingredient_whose_word_does_not_count_still_tells_of_generation() -> None:
+@pytest.mark.parametrize(
+    ("credit", "of_capture", "of_generation"),
+    [("full", "captured", "generated"), ("generation", "unstated", "generated"), ("none", "unstated", "unstated")],
+)
+def test_an_ingredient_s_word_counts_as_far_as_it_has_credit(credit: Any, of_capture: str, of_generation: str) -> None:
     filmed = store(top=manifest(action("opened"), parentOf="old"), old=manifest(action("created", "digitalCapture")))
     made = store(
         top=manifest(action("opened"), parentOf="old"), old=manifest(action("created", "trainedAlgorithmicMedia"))
     )
-    assert statement(filmed, lambda _: False) == ("unstated", "unstated")
-    assert statement(made, lambda _: False) == ("whole", "generated")
+    assert statement(filmed, lambda _: credit)[1] == of_capture
+    assert statement(made, lambda _: credit)[1] == of_generation
 
 
 def test_a_chain_that_bites_its_tail_ends() -> None:
