@@ -78,7 +78,7 @@ def built_in_generator() -> Generator:
     """The built-in model with the weights that ship; imports torch."""
     from generator.model import BuiltInGenerator
 
-    return BuiltInGenerator()
+    return BuiltInGenerator.load()
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:

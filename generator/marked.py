@@ -15,7 +15,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from provenance.watermarks.pixel import PixelWatermark
 
 from provenance.credentials.manifest import (
     FINGERPRINT_ALGORITHM,
@@ -36,7 +35,9 @@ from provenance.repository.fingerprint import Fingerprint, sketch_of
 from provenance.video import Clip, Video
 from provenance.video.write import write_clip
 from provenance.watermarks.latent import Generator, LatentWatermark
+from provenance.watermarks.marking import DEFAULT_STRENGTH_DB
 from provenance.watermarks.payload import Origin
+from provenance.watermarks.pixel import PixelWatermark
 
 ENCODER_CRF = 18
 LONGEST_SECONDS = 60.0
@@ -121,8 +122,7 @@ def make_marked(
     noises = [latent.noise(watermark_id, _random(seed, number)) for number in range(_stretches(wish, generator))]
     share = 0.45 if twin else 0.9
     clip = _sampled(wish, generator, noises, lambda done: told(share * done, "sampling"))
-    for stream in marks.pixel:
-        clip = PixelWatermark(stream).embed(clip, watermark_id)
+    clip = _marked(clip, marks.pixel, watermark_id)
     with (
         written_beside(out, force=force) as part,
         tempfile.TemporaryDirectory(dir=out.parent, prefix=".made-") as folder,
@@ -135,6 +135,14 @@ def make_marked(
             _write_twin(wish, generator, twin, seed, len(noises), force=force, told=told)
     told(1.0, "done")
     return MarkedClip(out, watermark_id, manifest_id, clip.seconds, seed, twin)
+
+
+def _marked(clip: Clip, streams: tuple[KeyStream, ...], watermark_id: int) -> Clip:
+    """Put one layer of the pixel watermark under each stream; together they keep to the usual strength."""
+    each_db = DEFAULT_STRENGTH_DB + 10 * math.log10(max(1, len(streams)))
+    for stream in streams:
+        clip = PixelWatermark(stream, each_db).embed(clip, watermark_id)
+    return clip
 
 
 def _sealed(
