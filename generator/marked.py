@@ -16,22 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from provenance.credentials.manifest import (
-    FINGERPRINT_ALGORITHM,
-    LATENT_ALGORITHM,
-    PIXEL_ALGORITHM,
-    Generation,
-    Manifest,
-    SoftBinding,
-    watermark_binding,
-)
+from provenance.credentials.manifest import LATENT_ALGORITHM, PIXEL_ALGORITHM, Generation, watermark_binding
 from provenance.credentials.sdk import ClaimSigner
-from provenance.credentials.signing import SIDECAR_ONLY, media_type_of, sign_file
+from provenance.credentials.signing import media_type_of
 from provenance.errors import CannotWrite, UsageError
-from provenance.files import refuse_existing, written_beside
+from provenance.files import refuse_existing
 from provenance.keys import KeyStream
 from provenance.repository import ManifestRepository
 from provenance.repository.fingerprint import Fingerprint, sketch_of
+from provenance.sandbox.worker import Runner
+from provenance.sign import seal_generated
 from provenance.video import Clip, Video
 from provenance.video.write import write_clip
 from provenance.watermarks.latent import Generator, LatentWatermark
@@ -78,6 +72,7 @@ class Marks:
     """Under what the clip is marked and signed, and where it is remembered.
 
     latent: stream of a key of one's own. pixel: streams of the keys whose pixel watermarks the clip carries.
+    runner: where the clip is sealed; None takes this process's warm worker.
     """
 
     latent: KeyStream
@@ -85,6 +80,7 @@ class Marks:
     signer: ClaimSigner
     repository: ManifestRepository
     tsa_url: str | None = None
+    runner: Runner | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +105,7 @@ def make_marked(
     force: bool = False,
     told: Told | None = None,
 ) -> MarkedClip:
-    """Make the clip at `out`, whose suffix names a container that holds credentials, and its `twin` if asked for.
+    """Make the clip at `out`, whose suffix names the container, and its `twin` if asked for.
 
     Raises OutputExists, CannotWrite, CredentialError, RepositoryError, UsageError; then nothing is left at `out`.
     """
@@ -123,16 +119,13 @@ def make_marked(
     share = 0.45 if twin else 0.9
     clip = _sampled(wish, generator, noises, lambda done: told(share * done, "sampling"))
     clip = _marked(clip, marks.pixel, watermark_id)
-    with (
-        written_beside(out, force=force) as part,
-        tempfile.TemporaryDirectory(dir=out.parent, prefix=".made-") as folder,
-    ):
-        unsigned = Path(folder) / f"clip{out.suffix}"
-        write_clip(clip, unsigned, crf=ENCODER_CRF, frame_rate=Fraction(generator.frames_per_second))
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".made-") as folder:
+        finished = Path(folder) / f"clip{out.suffix}"
+        write_clip(clip, finished, crf=ENCODER_CRF, frame_rate=Fraction(generator.frames_per_second))
         told(share + 0.04, "signing")
-        manifest_id = _sealed(unsigned, part, out.name, wish, generator, marks, watermark_id)
         if twin is not None:
             _write_twin(wish, generator, twin, seed, len(noises), force=force, told=told)
+        manifest_id = _sealed(finished, out, wish, generator, marks, watermark_id, force=force)
     told(1.0, "done")
     return MarkedClip(out, watermark_id, manifest_id, clip.seconds, seed, twin)
 
@@ -146,25 +139,24 @@ def _marked(clip: Clip, streams: tuple[KeyStream, ...], watermark_id: int) -> Cl
 
 
 def _sealed(
-    unsigned: Path, part: Path, title: str, wish: Wish, generator: Generator, marks: Marks, watermark_id: int
+    finished: Path, out: Path, wish: Wish, generator: Generator, marks: Marks, watermark_id: int, *, force: bool
 ) -> str:
-    """Sign the encoded clip into `part`, remember its manifest, return the manifest's id."""
-    fingerprint = Fingerprint.of(sketch_of(list(Video(unsigned).windows()))).to_bytes()
-    bindings = (
-        watermark_binding(LATENT_ALGORITHM, watermark_id),
-        *(watermark_binding(PIXEL_ALGORITHM, watermark_id) for _ in marks.pixel[:1]),
-        SoftBinding(FINGERPRINT_ALGORITHM, fingerprint),
-    )
-    manifest = Manifest(
-        title=title,
-        media_type=media_type_of(part),
-        origin="generated",
+    """Sign the encoded clip, remember its manifest, rename it to `out`; return the manifest's id."""
+    bindings = [watermark_binding(LATENT_ALGORITHM, watermark_id)]
+    if marks.pixel:
+        bindings.append(watermark_binding(PIXEL_ALGORITHM, watermark_id))
+    signed = seal_generated(
+        finished,
+        out,
+        signer=marks.signer,
+        repository=marks.repository,
         generation=Generation(generator.name, prompt=wish.prompt),
-        soft_bindings=bindings,
+        soft_bindings=tuple(bindings),
+        fingerprint=Fingerprint.of(sketch_of(list(Video(finished).windows()))).to_bytes(),
+        tsa_url=marks.tsa_url,
+        force=force,
+        runner=marks.runner,
     )
-    signed = sign_file(unsigned, part, manifest, marks.signer, tsa_url=marks.tsa_url, force=True)
-    pointers = [(binding.algorithm, binding.value) for binding in bindings[:-1]]
-    marks.repository.store(signed.manifest_id, signed.manifest_bytes, pointers, fingerprint, title)
     return signed.manifest_id
 
 
@@ -206,8 +198,8 @@ def _random(seed: int, stretch: int) -> np.random.Generator:
 
 
 def _refuse(path: Path, *, force: bool) -> None:
-    if path.suffix.lower() in SIDECAR_ONLY or not media_type_of(path).startswith("video/"):
-        raise CannotWrite(f"{path}: a made clip needs a container that holds credentials", hint="write .mp4 or .mov")
+    if not media_type_of(path).startswith("video/"):
+        raise CannotWrite(f"{path}: a clip needs a container for video", hint="write .mp4 or .mov")
     refuse_existing(path, force=force)
 
 

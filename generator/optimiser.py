@@ -46,12 +46,12 @@ class Muon(torch.optim.Optimizer):
                 parameter.add_(step, alpha=-group["lr"] * size)
 
 
-def optimisers(blocks: nn.Module, model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
-    """Muon at twice the rate for the matrices of `blocks`, AdamW for all else in `model`."""
+def optimisers(blocks: nn.Module, model: nn.Module) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of `blocks`, AdamW for all else in `model`."""
     matrices = [parameter for name, parameter in blocks.named_parameters() if name.endswith("weight")]
     chosen = {id(parameter) for parameter in matrices}
     others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
-    return [Muon(matrices, 2 * rate), torch.optim.AdamW(others, rate, betas=(0.9, 0.98), weight_decay=0.0)]
+    return [Muon(matrices), torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
 @torch.no_grad()

@@ -80,36 +80,59 @@ def back_projected(frames: Tensor, base: Tensor, rounds: int = 4) -> Tensor:
 
 
 def motion_between(first: Tensor, second: Tensor, reach: int = 5) -> Tensor:
-    """Block-matched motion from first to second, both luma (n, 1, h, w): (n, 2, h, w), (x, y) in pixels.
+    """Block-matched motion from first to second, both luma (n, 1, h, w): (n, 2, h, w), (x, y) pixels.
 
-    Seen from halfway. For each displacement d in steps of one pixel, |d| <= 2 reach: the mean difference of first at p - d/2 and second at
-    p + d/2 over 9 x 9 pixels, plus a little for the length of d; the best d, smoothed over 7 x 7 pixels.
+    Seen from halfway. At half the size all displacements up to `reach` are tried; the best is refined by a pixel at full size, and
+    smoothed over 7 x 7 pixels. h and w are even.
     """
-    n, _, height, width = first.shape
-    halves = [
-        functional.interpolate(each, scale_factor=2, mode="bilinear", align_corners=False) for each in (first, second)
+    halves = [functional.avg_pool2d(each, 2) for each in (first, second)]
+    coarse = functional.interpolate(_searched(*halves, reach), scale_factor=2, mode="bilinear", align_corners=False)
+    start = _smoothed(2 * coarse, 5)
+    best, found = torch.full_like(first, torch.inf), start
+    for down in (-1.0, 0.0, 1.0):
+        for across in (-1.0, 0.0, 1.0):
+            move = start + torch.tensor([across, down]).view(1, 2, 1, 1)
+            cost = _smoothed((warped(first, -move / 2) - warped(second, move / 2)).abs(), 9)
+            cost = cost + 0.001 * (abs(down) + abs(across))
+            found = torch.where(cost < best, move, found)
+            best = torch.minimum(cost, best)
+    return _smoothed(found, 7)
+
+
+def _searched(first: Tensor, second: Tensor, reach: int) -> Tensor:
+    """The displacement d, |d| <= reach, of least mean difference of first at p - d/2 and second at p + d/2.
+
+    The mean is over 7 x 7 pixels; long displacements pay a little.
+    """
+    height, width = first.shape[2:]
+    doubled = [
+        functional.pad(
+            functional.interpolate(each, scale_factor=2, mode="bilinear", align_corners=False),
+            (reach,) * 4,
+            mode="replicate",
+        )
+        for each in (first, second)
     ]
-    margin = 2 * reach
-    one, two = (functional.pad(each, (margin,) * 4, mode="replicate") for each in halves)
-    best = torch.full((n, 1, height, width), torch.inf)
-    found = torch.zeros(n, 2, height, width)
-    for down in range(-margin, margin + 1):
-        for across in range(-margin, margin + 1):
-            before = one[
-                :, :, margin - down : margin - down + 2 * height : 2, margin - across : margin - across + 2 * width : 2
-            ]
-            after = two[
-                :, :, margin + down : margin + down + 2 * height : 2, margin + across : margin + across + 2 * width : 2
-            ]
-            cost = (before - after).abs()
-            cost = functional.avg_pool2d(cost, (9, 1), 1, (4, 0), count_include_pad=False)
-            cost = functional.avg_pool2d(cost, (1, 9), 1, (0, 4), count_include_pad=False)
-            cost = cost + 0.0008 * (down**2 + across**2) ** 0.5
-            better = cost < best
-            best = torch.where(better, cost, best)
-            move = torch.tensor([float(across), float(down)]).view(1, 2, 1, 1)  # in pixels: 2 halves of half a pixel
-            found = torch.where(better, move, found)
-    return functional.avg_pool2d(found, 7, 1, 3, count_include_pad=False)
+
+    def shifted(which: int, down: int, across: int) -> Tensor:
+        rows = slice(reach + down, reach + down + 2 * height, 2)
+        return doubled[which][:, :, rows, reach + across : reach + across + 2 * width : 2]
+
+    best, found = torch.full_like(first, torch.inf), torch.zeros(len(first), 2, height, width)
+    for down in range(-reach, reach + 1):
+        for across in range(-reach, reach + 1):
+            cost = _smoothed((shifted(0, -down, -across) - shifted(1, down, across)).abs(), 7)
+            cost = cost + 0.0015 * (down**2 + across**2) ** 0.5
+            move = torch.tensor([float(across), float(down)]).view(1, 2, 1, 1)
+            found = torch.where(cost < best, move, found)
+            best = torch.minimum(cost, best)
+    return found
+
+
+def _smoothed(x: Tensor, side: int) -> Tensor:
+    """Mean over side x side pixels."""
+    rows = functional.avg_pool2d(x, (side, 1), 1, (side // 2, 0), count_include_pad=False)
+    return functional.avg_pool2d(rows, (1, side), 1, (0, side // 2), count_include_pad=False)
 
 
 def warped(frames: Tensor, motion: Tensor) -> Tensor:

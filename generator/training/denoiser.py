@@ -18,6 +18,11 @@ from .data import Cache, held_out, save_atomically
 
 LOG = logging.getLogger("generator.training")
 
+RATES = (5e-3, 2.5e-3)
+"""Learning rates: Muon's for the blocks' matrices, AdamW's for all else."""
+WARM_STEPS = 20
+"""Steps over which the rates rise from 0."""
+
 
 def dropped(marks: Tensor, null: Tensor, random: torch.Generator) -> Tensor:
     """Labels with a tenth of the attributes, and everything in a tenth of the rows, set to "not said"."""
@@ -49,7 +54,7 @@ class TransformerRun:
         self.model.gaussian.fit(latents)
         self.mean = Transformer(self.config).requires_grad_(False)
         self.mean.load_state_dict(self.model.state_dict())
-        self.optimisers = optimisers(self.model.blocks, self.model, 1.5e-3)
+        self.optimisers = optimisers(self.model.blocks, self.model)
         self.step, self.samples, self.seconds, self.processor_seconds = 0, 0, 0.0, 0.0
         if self.path.exists():
             self._resume(torch.load(self.path, weights_only=True))
@@ -87,10 +92,10 @@ class TransformerRun:
         value = loss(self.model(noisy(data, noise, times), times, label), data, noise)
         value.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        warm = min(1.0, (self.step + 1) / 60)
-        for optimiser in self.optimisers:
+        warm = min(1.0, (self.step + 1) / WARM_STEPS)
+        for optimiser, rate in zip(self.optimisers, RATES, strict=True):
             for group in optimiser.param_groups:
-                group["lr"] = group.setdefault("rate", group["lr"]) * warm
+                group["lr"] = rate * warm
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         self.step += 1

@@ -1,0 +1,12 @@
+"""These tests run on one thread: their tensors are small, and threads that wait for each other cost more than that."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
