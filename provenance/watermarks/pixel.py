@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 CHUNK_SECONDS = 4.8
 MOST_WINDOWS = 100
 STARTS_TRIED = 3
-SEARCHES = 3
-GEOMETRIES_TRIED = 6
+SEARCHES = 2
+GEOMETRIES_TRIED = 4
 MOST_NONCES = 12
 _MAX_FRAME_RATE = 31.0
 
@@ -55,7 +55,7 @@ class Plan:
         chunks = max(1, math.ceil((duration_seconds or 3600.0) / CHUNK_SECONDS))
         per_window = math.ceil(chunks / MOST_WINDOWS)
         windows = math.ceil(chunks / per_window) + 1
-        rows = len(FRONTS) * (windows * (STARTS_TRIED + 1) + SEARCHES * GEOMETRIES_TRIED * 2)
+        rows = len(FRONTS) * (windows * (STARTS_TRIED + 1) + SEARCHES * (len(search.FLIPS) + GEOMETRIES_TRIED) * 2)
         nonces = statistics.MAX_TESTS // (rows * keys)
         return cls(keys, per_window, windows, max(1, min(MOST_NONCES, nonces)))
 
@@ -70,6 +70,11 @@ class Found:
     geometry: Geometry
     verification_log10_p: float
 
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Sorts the most telling sighting first: one whose start is known, then the clearest."""
+        return self.start == BLIND, self.verification_log10_p
+
 
 @dataclass
 class _KeyState:
@@ -83,6 +88,7 @@ class _KeyState:
     searches: int = 0
     best: float = 0.0
     found: dict[int, Found] = field(default_factory=dict)
+    starts: dict[int, set[int]] = field(default_factory=dict)
 
 
 class PixelWatermarkCheck:
@@ -167,18 +173,28 @@ class PixelWatermarkCheck:
             if sums is None or self._test(state, sums, state.geometry, STARTS_TRIED) or state.found:
                 continue
             if state.searches < SEARCHES:
-                state.searches += 1
                 self._search(state)
 
     def _search(self, state: _KeyState) -> None:
         """Try other geometries on the last chunk, and keep the one under which an id is read."""
-        _chunk, views = self._last
-        for view in search.mirrored(views[state.geometry]):
+        chunk, views = self._last
+        whole = views[Geometry.identity(*self._size)]
+        for view in self._other_views(state, chunk, whole):
             sums = state.reader.sums(view)
             if self._test(state, sums, view.geometry, 1):
                 state.geometry, state.whole = view.geometry, sums
                 self._traces.setdefault(view.geometry, []).append(view.trace())
                 return
+
+    def _other_views(self, state: _KeyState, chunk: Chunk, whole: View) -> Iterator[View]:
+        """The frame's mirror images, then what the search proposes: by the centred frames, then by the whitened ones."""
+        yield from search.mirrored(whole)
+        number, state.searches = state.searches, state.searches + 1
+        kernels = [whole.centring, whole.whitening]
+        for kernel in kernels if self._plan.windows <= 2 else kernels[number % 2 : number % 2 + 1]:
+            images = search.StepImages.of(whole, kernel)
+            for proposal in search.propose(images, state.reader, GEOMETRIES_TRIED):
+                yield chunk.view(proposal.geometry)
 
     def _test(self, state: _KeyState, sums: Sums, geometry: Geometry, starts: int) -> bool:
         """Test rows of the sums; True when an id was read."""
@@ -196,11 +212,11 @@ class PixelWatermarkCheck:
         for trial in read:
             assert trial.candidate is not None
             watermark_id = trial.candidate.watermark_id
+            here = Found(watermark_id, trial.nonce, trial.start, geometry, trial.verification_log10_p)
             known = state.found.get(watermark_id)
-            if known is None or (known.start == BLIND and trial.start != BLIND):
-                state.found[watermark_id] = Found(
-                    watermark_id, trial.nonce, trial.start, geometry, trial.verification_log10_p
-                )
+            if known is None or here.rank < known.rank:
+                state.found[watermark_id] = here
+            state.starts.setdefault(watermark_id, set()).add(trial.start)
         return bool(read)
 
     def _evidence_of(self, state: _KeyState) -> Iterable[WatermarkEvidence]:
@@ -222,7 +238,10 @@ class PixelWatermarkCheck:
                 watermark_id=found.watermark_id,
                 origin=payload.origin_of(found.watermark_id).name.lower(),  # type: ignore[arg-type]
                 log10_p=min(message, presence),
-                spans=spans_of(self._traces.get(found.geometry, []), state.reader, found) or examined,
+                spans=spans_of(
+                    self._traces.get(found.geometry, []), state.reader, found, state.starts[found.watermark_id]
+                )
+                or examined,
                 examined=examined,
                 alignment=found.geometry.alignment(_start_seconds(state.reader, found)),
             )

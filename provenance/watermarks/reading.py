@@ -105,9 +105,12 @@ class KeyReader:
         return np.tanh(1.5 * smooth / max(float(np.sqrt((smooth**2).mean())), 1e-12)).astype(np.float32)
 
     def pilot_scores(self, sums: Sums) -> np.ndarray:
-        """Return float64 (2, 257): by filter and start, the pilot's correlation in standard deviations, near enough."""
+        """Return float64 (2, 257): by filter and start, the pilot's correlation in standard deviations, near enough.
+
+        All starts share one noise level: each one's own would hold leakage of the watermark and level out the scores.
+        """
         pilots = self.tile.pilots
-        noise = sums.noise[..., rings()[0][pilots]]
+        noise = np.median(sums.noise, axis=1, keepdims=True)[..., rings()[0][pilots]]
         lines = (sums.values[..., pilots] * self._pilot_turn).real
         weight = 1 / np.maximum(noise, 1e-30)
         return np.asarray((lines * weight).sum(axis=-1) / np.sqrt(weight.sum(axis=-1) / 2))

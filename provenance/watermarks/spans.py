@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -25,18 +25,21 @@ class _Known(Protocol):
     def start(self) -> int: ...
 
 
-def spans_of(traces: Sequence[Trace], reader: KeyReader, known: _Known) -> tuple[Span, ...]:
-    """Return the stretches, in seconds, in which a known id stands out, in order."""
+def spans_of(traces: Sequence[Trace], reader: KeyReader, known: _Known, starts: Iterable[int]) -> tuple[Span, ...]:
+    """Return the stretches, in seconds, in which a known id stands out, in order.
+
+    starts: those at which it was read somewhere; each chunk is scored with the one that fits it best, since pieces of
+    a clip may have been moved.
+    """
     expected = reader.tile.coefficients(known.watermark_id, known.nonce).conj().astype(np.complex64)
     marked: list[Span] = []
     for trace in traces:
         line = trace.values @ expected
-        if known.start == BLIND:
-            strength = np.abs(line.real)
-        else:
-            middle = (trace.begins + trace.ends) / 2
-            strength = line.real * reader.sequence.amplitudes(middle, np.array([known.start]), 0.0)[0]
-        noise = float(np.sqrt((line.imag**2).mean()))  # the quadrature holds the same noise and no watermark
+        middle = (trace.begins + trace.ends) / 2
+        signs = [reader.sequence.amplitudes(middle, np.array([start]), 0.0)[0] for start in starts if start != BLIND]
+        strengths = [line.real * sign for sign in signs] or [np.abs(line.real)]
+        strength = max(strengths, key=lambda one: float(one.sum()))
+        noise = float(np.median(np.abs(line.imag))) / 0.6745  # the quadrature holds the noise, and no watermark
         kernel = np.ones(min(_SMOOTHING_STEPS, len(line)))
         count = np.convolve(np.ones(len(line)), kernel, "same")
         score = np.convolve(strength, kernel, "same") / np.maximum(np.sqrt(count) * noise, 1e-12)
