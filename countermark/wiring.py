@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import importlib.metadata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from countermark.checks import built_in_generator
+from countermark.checks import CHECKS, CheckFactory, built_in_generator
 from countermark.settings import Settings
 from provenance.errors import CannotRead, UnknownName
 from provenance.files import refuse_existing, write_private, written_beside
@@ -17,10 +18,14 @@ from provenance.keys import HOME_NAME, PUBLIC_NAME, KeyRing, KeyStream
 if TYPE_CHECKING:
     import numpy as np
 
+    from countermark.report.page import Picture
     from generator.marked import MarkedClip, Marks, Told, Wish
     from provenance.credentials.authority import OpenedSigner
+    from provenance.credentials.sdk import ClaimSigner
     from provenance.credentials.trust import Trust
     from provenance.repository.repository import ManifestRepository
+    from provenance.sign import SigningPlan, SignReport
+    from provenance.verify import Report, Unread
     from provenance.watermarks.latent import Generator
 
 MODELS = ("built-in",)
@@ -128,6 +133,123 @@ def repository(settings: Settings) -> ManifestRepository:
     if "://" not in settings.repository:
         Path(settings.repository).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ManifestRepository(settings.repository)
+
+
+# -- examining ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Examines files with one set of checks, keys and lists; picklable."""
+
+    make_checks: CheckFactory
+    recover: ManifestRepository | None
+    tool: Mapping[str, Any]
+
+    def one(self, path: Path | str, *, keyframes: int = 0, progress: Callable[[float], None] | None = None) -> Report:
+        """Examine one file. Raises CannotRead."""
+        from provenance.verify import verify
+
+        return verify(
+            path, self.make_checks, recover=self.recover, tool=self.tool, keyframes=keyframes, progress=progress
+        )
+
+    def each(
+        self, paths: Sequence[Path], *, keyframes: int = 0, workers: int = 1, ray_address: str | None = None
+    ) -> Iterator[Report | Unread]:
+        """Examine files in their order; those that cannot be read come as `Unread`."""
+        from provenance.verify import verify_each
+
+        return verify_each(
+            paths,
+            self.make_checks,
+            recover=self.recover,
+            tool=self.tool,
+            keyframes=keyframes,
+            workers=workers,
+            ray_address=ray_address,
+        )
+
+
+def examiner(
+    settings: Settings,
+    *,
+    checks: Sequence[str] = CHECKS,
+    key_names: Sequence[str] = (),
+    at_time: dt.datetime | None = None,
+) -> Examiner:
+    """Return what examines files: with all keys when none is named, with this machine's lists and repository."""
+    names = tuple(dict.fromkeys(key_names or key_ring(settings).names()))
+    lists = trust(settings)
+    factory = CheckFactory(
+        trust=lists,
+        names=tuple(checks),
+        pixel=pixel_streams(settings, names),
+        latent=latent_streams(settings, names),
+        at_time=at_time,
+    )
+    known = repository(settings) if _has_repository(settings) else None
+    tool = {
+        "version": importlib.metadata.version("countermark"),
+        "weights": weights_digests(),
+        "trust_lists": lists.editions(),
+        "keys": list(names),
+    }
+    return Examiner(factory, known, tool)
+
+
+def pictures_of(examine: Examiner, report: Report) -> tuple[Picture, ...]:
+    """The pixel watermark of a report made visible, under the first key that reads it; none without keyframes."""
+    from countermark.report.pictures import watermark_pictures
+    from provenance.evidence import WatermarkEvidence
+
+    streams = {stream.key_name: stream for stream in examine.make_checks.pixel}
+    for item in report.evidence:
+        if isinstance(item, WatermarkEvidence) and item.check == "pixel-watermark" and item.found:
+            stream = streams.get(item.key or "")
+            if stream is not None and item.watermark_id is not None and report.keyframes:
+                middle = report.keyframes[len(report.keyframes) // 2][1]
+                return watermark_pictures(stream, item.watermark_id, middle)
+    return ()
+
+
+def _has_repository(settings: Settings) -> bool:
+    return "://" in settings.repository or Path(settings.repository).exists()
+
+
+# -- signing -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SigningDesk:
+    """Signs files with one plan, signer and repository. `notes` are to be said once."""
+
+    plan: SigningPlan
+    signer: ClaimSigner
+    repository: ManifestRepository
+    notes: tuple[str, ...] = ()
+
+    def __call__(self, source: Path, out: Path, *, progress: Callable[[float], None] | None = None) -> SignReport:
+        """Sign one file: see `provenance.sign.sign`."""
+        from provenance.sign import sign
+
+        return sign(source, out, signer=self.signer, repository=self.repository, plan=self.plan, progress=progress)
+
+
+def signing_desk(
+    settings: Settings, *, key_names: Sequence[str] = (), watermark: bool = True, signer: str | None = None, **plan: Any
+) -> SigningDesk:
+    """Return what signs files.
+
+    key_names: keys of the pixel watermark, `public` when none is named; `watermark` false embeds none.
+    plan: the other fields of `provenance.sign.SigningPlan`.
+    """
+    from provenance.sign import SigningPlan
+
+    streams = pixel_streams(settings, tuple(dict.fromkeys(key_names)) or (PUBLIC_NAME,)) if watermark else ()
+    opened = open_signer(settings, signer)
+    notes = (opened.note,) if opened.note else ()
+    return SigningDesk(SigningPlan(streams=streams, **plan), opened.signer, repository(settings), notes)
 
 
 # -- making clips ------------------------------------------------------------------------------------------------------

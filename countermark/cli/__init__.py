@@ -33,7 +33,7 @@ def countermark() -> None:
 
 
 def _register() -> None:
-    from countermark.cli import attack, certs, doctor, generate, keys, trust
+    from countermark.cli import attack, certs, doctor, generate, keys, sign, trust, verify
 
     for command in (
         attack.attack,
@@ -41,7 +41,9 @@ def _register() -> None:
         doctor.doctor,
         generate.generate,
         keys.keys,
+        sign.sign,
         trust.trust,
+        verify.verify,
     ):
         countermark.add_command(command)
 

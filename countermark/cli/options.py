@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from provenance.errors import OutputExists, UsageError
+from provenance.errors import CannotWrite, OutputExists, UsageError
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Share = Callable[[float], None]
+"""Hears the share that is done, 0 to 1."""
 
 force = click.option("--force", is_flag=True, help="Overwrite the output.")
 keys = click.option("--key", "key_names", metavar="NAME", multiple=True, help="A key; may be given several times.")
@@ -20,6 +20,16 @@ workers = click.option("--workers", type=click.IntRange(1, 64), default=1, show_
 files_from = click.option(
     "--files-from", type=click.Path(path_type=Path), metavar="LIST", help="A file with one name a line; - is stdin."
 )
+
+
+def make_parent(path: Path) -> None:
+    """Make the folder of an output, one level deep. Raises CannotWrite."""
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(
+            f"{path}: cannot write there ({error.strerror})", hint="choose a folder that exists"
+        ) from error
 
 
 def outputs_for(sources: Sequence[Path], output: str) -> list[Path]:

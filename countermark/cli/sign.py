@@ -1,0 +1,130 @@
+"""countermark sign: mark and sign videos that exist already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from countermark.cli import options
+from countermark.cli.session import Command, Session, pass_session
+
+if TYPE_CHECKING:
+    from provenance.sign import SignReport
+    from provenance.video.encoding import Encoding
+
+ORIGINS = ("generated", "generated-in-part", "edited", "captured")
+
+
+@click.command(cls=Command)
+@click.argument("files", metavar="IN…", nargs=-1)
+@options.files_from
+@click.option("-o", "--output", required=True, metavar="OUT", help="A file, a folder, or '{stem}.signed{ext}'.")
+@click.option(
+    "--origin", type=click.Choice(ORIGINS), help="Your word for how the clip was made; without it none is said."
+)
+@click.option("--id", "watermark_id", metavar="HEX", help="An id of 16 hex digits whose top bits say the origin.")
+@options.keys
+@options.signer
+@options.tsa
+@click.option("--no-watermark", is_flag=True, help="Copy the streams as they are, and only sign.")
+@click.option("--strength", default="auto", show_default=True, metavar="DECIBELS", help="Luma PSNR of the watermark.")
+@click.option("--codec", metavar="NAME", help="Encode with this codec; by default the input's own.")
+@click.option("--crf", type=float, help="Quality on the codec's own scale; lower is better.")
+@click.option("--preset", metavar="NAME", help="Speed, ultrafast to veryslow.")
+@click.option("--sidecar", is_flag=True, help="Credentials beside the file instead of inside.")
+@click.option("--keep-location", is_flag=True, help="Keep tags that say where the clip was filmed.")
+@options.force
+@pass_session
+def sign(
+    session: Session,
+    files: tuple[str, ...],
+    files_from: Path | None,
+    output: str,
+    origin: str | None,
+    watermark_id: str | None,
+    key_names: tuple[str, ...],
+    signer: str | None,
+    tsa: str | None,
+    no_watermark: bool,
+    strength: str,
+    codec: str | None,
+    crf: float | None,
+    preset: str | None,
+    sidecar: bool,
+    keep_location: bool,
+    force: bool,
+) -> None:
+    """Put an invisible watermark into videos, sign them, and remember them."""
+    from countermark.wiring import signing_desk
+    from provenance.errors import CountermarkError, UsageError
+    from provenance.inputs import expand
+    from provenance.watermarks.payload import parse_id
+
+    sources = expand(files, files_from=files_from)
+    outputs = options.outputs_for(sources, output)
+    if watermark_id is not None and len(sources) > 1:
+        raise UsageError("--id names one id, and there are several files", hint="sign them one by one")
+    if no_watermark and (key_names or watermark_id is not None):
+        raise UsageError("--no-watermark goes with neither --key nor --id", hint="leave one of them out")
+    desk = signing_desk(
+        session.settings,
+        key_names=key_names,
+        watermark=not no_watermark,
+        signer=signer,
+        origin=(origin or "unstated").replace("-", "_"),
+        watermark_id=parse_id(watermark_id) if watermark_id is not None else None,
+        encoding=_encoding(codec, crf, preset),
+        sidecar=sidecar,
+        keep_location=keep_location,
+        tsa_url=tsa,
+        force=force,
+        **_strength(strength),
+    )
+    for note in desk.notes:
+        session.say(note)
+    for source, out in zip(sources, outputs, strict=True):
+        try:
+            options.make_parent(out)
+            with session.progress(source.name) as advance:
+                report = desk(source, out, progress=advance)
+        except CountermarkError as error:
+            session.fail(error)
+        else:
+            _tell(session, report)
+
+
+def _tell(session: Session, report: SignReport) -> None:
+    marked = "no watermark" if report.watermark_id is None else f"id {report.watermark_id:016x}"
+    session.findings().print(f"wrote {report.path}  {marked}", markup=False, soft_wrap=True)
+    for warning in report.warnings:
+        session.say(f"{report.path}: {warning}")
+    if report.psnr_db is not None:
+        session.detail(f"luma PSNR {report.psnr_db:.1f} dB before encoding")
+    session.detail(f"manifest {report.manifest_id}, {report.seconds:.1f} s")
+
+
+def _encoding(codec: str | None, crf: float | None, preset: str | None) -> Encoding | None:
+    from provenance.errors import UsageError
+    from provenance.video.encoding import Encoding
+
+    if codec is None:
+        if crf is not None or preset is not None:
+            raise UsageError("--crf and --preset need --codec", hint="for example --codec libx264 --crf 18")
+        return None
+    return Encoding(codec, crf, preset or "medium")
+
+
+def _strength(text: str) -> dict[str, float]:
+    from provenance.errors import UsageError
+
+    if text == "auto":
+        return {}
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 30 <= value <= 60:
+        raise UsageError(f"--strength {text}: is no number of decibels from 30 to 60", hint="auto is 42.2")
+    return {"strength_db": value}

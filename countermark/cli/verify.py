@@ -1,0 +1,187 @@
+"""countermark verify: where do these clips come from, and how do we know?"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from countermark.cli import options
+from countermark.cli.session import Command, Session, pass_session
+
+if TYPE_CHECKING:
+    from countermark.wiring import Examiner
+    from provenance.verify import Report, Unread
+
+FINDINGS = (
+    "generated",
+    "generated_in_part",
+    "captured",
+    "edited",
+    "marked",
+    "likely_generated",
+    "conflict",
+    "inconclusive",
+    "no_evidence",
+)
+KEYFRAMES = 6
+
+
+@click.command(cls=Command)
+@click.argument("files", metavar="FILE…", nargs=-1)
+@options.files_from
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line on standard output.")
+@click.option(
+    "--checks", metavar="LIST", help="Some of credentials,pixel-watermark,latent-watermark,fingerprint,detectors."
+)
+@options.keys
+@click.option("--at", metavar="TIME", help="Judge certificates as of this time (ISO 8601) where none is trusted.")
+@click.option("--online", is_flag=True, help="Look up what a file only points at. Not available yet.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="report.html", help="Write a page with pictures.")
+@click.option("--expect", type=click.Choice(FINDINGS), help="Leave with 1 unless every file has this finding.")
+@options.workers
+@click.option("--ray", metavar="ADDRESS", help="Examine on this Ray cluster instead.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="results.jsonl", help="Also write the JSON lines here."
+)
+@options.force
+@pass_session
+def verify(
+    session: Session,
+    files: tuple[str, ...],
+    files_from: Path | None,
+    as_json: bool,
+    checks: str | None,
+    key_names: tuple[str, ...],
+    at: str | None,
+    online: bool,
+    report: Path | None,
+    expect: str | None,
+    workers: int,
+    ray: str | None,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Examine FILEs: credentials, watermarks, fingerprint, detectors, each on its own line, then the verdict.
+
+    A folder stands for the videos and pictures in it.
+    """
+    from countermark.checks import parse_names
+    from countermark.wiring import examiner
+    from provenance.errors import UsageError
+    from provenance.files import refuse_existing
+    from provenance.inputs import expand
+
+    if online:
+        raise UsageError("--online is not available yet", hint="leave it out: then nothing is fetched from anywhere")
+    names = parse_names(checks)
+    at_time = _moment(at) if at else None
+    paths = expand(files, files_from=files_from)
+    for target in filter(None, (report, output)):
+        refuse_existing(target, force=force)
+    examine = examiner(session.settings, checks=names, key_names=key_names, at_time=at_time)
+    if "credentials" in names and not examine.make_checks.trust.has_public_lists:
+        session.say("No public trust list is installed, so only your own signer counts: `countermark trust update`")
+    keyframes = KEYFRAMES if report is not None else 0
+    reports: list[Report | Unread] = []
+    with _lines(output, force) as lines:
+        for result in _results(session, examine, paths, keyframes, workers, ray):
+            reports.append(result)
+            _tell(session, result, as_json, expect)
+            if lines is not None:
+                lines.write(result.to_line() + "\n")
+    if report is not None:
+        write_report(session, examine, report, reports, force=force)
+
+
+def _results(
+    session: Session, examine: Examiner, paths: Sequence[Path], keyframes: int, workers: int, ray: str | None
+) -> Iterator[Report | Unread]:
+    if workers == 1 and ray is None:
+        for number, path in enumerate(paths):
+            with session.progress(path.name) as advance:
+                note = f"({number + 1} of {len(paths)})" if len(paths) > 1 else ""
+                yield _one(examine, path, keyframes, lambda share, note=note, advance=advance: advance(share, note))
+        return
+    with session.progress(f"{len(paths)} files") as advance:
+        results = examine.each(paths, keyframes=keyframes, workers=workers, ray_address=ray)
+        for number, result in enumerate(results, 1):
+            yield result
+            advance(number / len(paths))
+
+
+def _one(examine: Examiner, path: Path, keyframes: int, progress: options.Share) -> Report | Unread:
+    from provenance.errors import CannotRead
+    from provenance.verify import Unread
+
+    try:
+        return examine.one(path, keyframes=keyframes, progress=progress)
+    except CannotRead as error:
+        return Unread(str(path), error.message, error.hint)
+
+
+def _tell(session: Session, result: Report | Unread, as_json: bool, expect: str | None) -> None:
+    """Print one result, and remember what failed."""
+    from provenance.errors import CannotRead, ExpectationFailed
+    from provenance.verify import Unread
+
+    if as_json:
+        click.echo(result.to_line())
+    if isinstance(result, Unread):
+        session.fail(CannotRead(result.error, hint=result.hint))
+        return
+    if not as_json:
+        from countermark.report import show
+
+        show(session.findings(), result, details=session.verbosity > 0)
+    if expect is not None and result.verdict.finding != expect:
+        session.fail(
+            ExpectationFailed(
+                f"{result.file}: found {result.verdict.finding}, expected {expect}", hint="see what its report says"
+            )
+        )
+
+
+def write_report(
+    session: Session, examine: Examiner, path: Path, results: Sequence[Report | Unread], *, force: bool, intro: str = ""
+) -> None:
+    """Write the HTML page about all results."""
+    from countermark.report import write_page
+    from countermark.wiring import pictures_of
+    from provenance.verify import Report, Unread
+
+    reports = [one for one in results if isinstance(one, Report)]
+    write_page(
+        path,
+        reports,
+        pictures={one.file: pictures_of(examine, one) for one in reports},
+        unread=[(one.file, one.error) for one in results if isinstance(one, Unread)],
+        intro=intro,
+        force=force,
+    )
+    session.say(f"wrote {path}")
+
+
+@contextlib.contextmanager
+def _lines(output: Path | None, force: bool) -> Iterator[TextIO | None]:
+    from provenance.files import written_beside
+
+    if output is None:
+        yield None
+        return
+    with written_beside(output, force=force) as part, part.open("w", encoding="utf-8") as stream:
+        yield stream
+
+
+def _moment(text: str) -> dt.datetime:
+    from provenance.errors import UsageError
+
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--at {text}: is no time", hint="write it as 2026-01-31T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
