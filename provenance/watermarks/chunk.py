@@ -104,14 +104,17 @@ class View:
         return ((np.eye(count) - 1 / count) / max(power, 1e-9)).astype(np.float32)
 
     def trace(self) -> Trace:
-        """Return the whitened harmonics in steps of `TRACE_SECONDS`: small enough to be kept for every chunk."""
+        """Return the centred harmonics in steps of `TRACE_SECONDS`: small enough to be kept for every chunk.
+
+        Centred, not whitened: whitening mixes frames, and a trace must tell one moment from the next.
+        """
         step = np.floor(self.chunk.times / TRACE_SECONDS + 1e-6).astype(np.int64)
         steps, place = np.unique(step, return_inverse=True)
         adding = (place[None, :] == np.arange(len(steps))[:, None]).astype(np.float32)
         duration = 1 / self.chunk.frame_rate
         ends = np.array([self.chunk.times[place == number].max() + duration for number in range(len(steps))])
         begins = np.array([self.chunk.times[place == number].min() for number in range(len(steps))])
-        return Trace(begins, ends, (adding @ self.whitening) @ self.values)
+        return Trace(begins, ends, (adding @ self.centring) @ self.values)
 
     def filters(self) -> tuple[np.ndarray, np.ndarray]:
         """Return both filters: whitening and centring."""
@@ -120,7 +123,7 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Whitened harmonics of a chunk: begins, ends float64 (steps,) seconds; values complex64 (steps, 368)."""
+    """Centred harmonics of a chunk: begins, ends float64 (steps,) seconds; values complex64 (steps, 368)."""
 
     begins: np.ndarray
     ends: np.ndarray

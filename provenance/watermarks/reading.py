@@ -85,6 +85,10 @@ class KeyReader:
     def _pilot_turn(self) -> np.ndarray:
         return np.exp(-1j * self.tile.pilot_phases).astype(np.complex64)
 
+    @cached_property
+    def _nonce_turns(self) -> np.ndarray:
+        return np.exp(-1j * self.tile.nonce_phases).astype(np.complex64)
+
     def sums(self, view: View) -> Sums:
         """Return the sums of one chunk under one geometry for all starts."""
         signs = self.sequence.amplitudes(view.chunk.times, np.arange(STARTS), view.chunk.frame_rate)
@@ -129,7 +133,7 @@ class KeyReader:
     def nonces(self, values: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
         """Return int64 (count,): the nonces whose sequences fit best, by their own harmonics alone."""
         places = self.tile.nonce_places
-        scores = (np.exp(-1j * self.tile.nonce_phases) @ (values[places] / noise[places])).real
+        scores = (self._nonce_turns @ (values[places] / noise[places]).astype(np.complex64)).real
         return np.argsort(-scores, kind="stable")[:count]
 
     def verify(self, values: np.ndarray, noise: np.ndarray, nonces: np.ndarray) -> np.ndarray:

@@ -32,8 +32,8 @@ _ASPECT_STEPS = 15  # to both sides: 12 % of difference between x and y
 _PADDING = 2
 _LINE_CAP = 14.0
 _FLOOR_SIDE = 11
-_PROPOSALS_REFINED = 12
-_LEAST_SCORE = 7.0
+_PROPOSALS_REFINED = 8
+_LEAST_SCORE = 6.5
 _SHIFT_GRID = 64
 
 
@@ -118,8 +118,9 @@ def propose(images: StepImages, reader: KeyReader, count: int) -> list[Proposal]
     steps, rows, columns = spectrum.shape
     sums = signs.astype(np.complex64) @ spectrum.reshape(steps, -1)
     power = (sums.real**2 + sums.imag**2).reshape(STARTS, rows, columns)
-    floor = np.exp(cv2.blur(np.log(power.mean(axis=0) + np.float32(1e-20)), (_FLOOR_SIDE, _FLOOR_SIDE)))
-    lines = _limited(power / floor).reshape(STARTS, -1).T.copy()
+    logs = np.log(power.mean(axis=0) + np.float32(1e-20))
+    floor = np.exp(cv2.blur(logs, (_FLOOR_SIDE, _FLOOR_SIDE)) + np.float32(np.euler_gamma))  # lines hardly raise it
+    lines = _limit(power / floor).reshape(STARTS, -1).T.copy()
     found = []
     for mirror in (1, -1):
         scores = _look_up(lines, _line_places(images, reader, mirror, middle, columns))
@@ -137,9 +138,11 @@ def _alike(one: Geometry, other: Geometry) -> bool:
     return (one.flip_x, one.flip_y) == (other.flip_x, other.flip_y) and far < 2 * _SCALE_STEP
 
 
-def _limited(ratio: np.ndarray) -> np.ndarray:
-    """Let no single line decide: beyond the cap only the logarithm counts."""
-    return np.where(ratio > _LINE_CAP, _LINE_CAP * (1 + np.log(np.maximum(ratio, _LINE_CAP) / _LINE_CAP)), ratio)
+def _limit(ratio: np.ndarray) -> np.ndarray:
+    """Let no single line decide: beyond the cap only the logarithm counts. Works in place."""
+    over = ratio > _LINE_CAP
+    ratio[over] = _LINE_CAP * (1 + np.log(ratio[over] / _LINE_CAP))
+    return ratio
 
 
 def _line_places(images: StepImages, reader: KeyReader, mirror: int, middle: int, columns: int) -> np.ndarray:
@@ -170,7 +173,8 @@ def _peaks(scores: np.ndarray) -> list[tuple[int, int]]:
     adjusted[isotropic:] -= math.log(len(scores) / isotropic)
     chosen: list[tuple[int, int]] = []
     logs = np.log(_maps())
-    for flat in np.argsort(-adjusted, axis=None)[:2000]:
+    top = np.argpartition(adjusted, -2000, axis=None)[-2000:]
+    for flat in top[np.argsort(-adjusted.ravel()[top], kind="stable")]:
         index, start = divmod(int(flat), scores.shape[1])
         near = [
             np.abs(logs[index] - logs[other]).max() < 1.5 * _SCALE_STEP

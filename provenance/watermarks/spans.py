@@ -12,7 +12,8 @@ from provenance.watermarks.chunk import Trace
 from provenance.watermarks.reading import BLIND, KeyReader
 
 _SMOOTHING_STEPS = 7  # about a second
-_THRESHOLD = 4.0  # standard deviations
+_THRESHOLD = 3.5  # standard deviations
+_EDGE = 0.4  # where a clear watermark begins or ends inside the smoothing window
 _BRIDGE_SECONDS = 0.6
 
 
@@ -37,13 +38,13 @@ def spans_of(traces: Sequence[Trace], reader: KeyReader, known: _Known, starts: 
         line = trace.values @ expected
         middle = (trace.begins + trace.ends) / 2
         signs = [reader.sequence.amplitudes(middle, np.array([start]), 0.0)[0] for start in starts if start != BLIND]
-        strengths = [line.real * sign for sign in signs] or [np.abs(line.real)]
-        strength = max(strengths, key=lambda one: float(one.sum()))
-        noise = float(np.median(np.abs(line.imag))) / 0.6745  # the quadrature holds the noise, and no watermark
-        kernel = np.ones(min(_SMOOTHING_STEPS, len(line)))
-        count = np.convolve(np.ones(len(line)), kernel, "same")
-        score = np.convolve(strength, kernel, "same") / np.maximum(np.sqrt(count) * noise, 1e-12)
-        marked.extend((float(trace.begins[i]), float(trace.ends[i])) for i in np.flatnonzero(score >= _THRESHOLD))
+        lines = [line * sign for sign in signs] or [line * np.sign(line.real)]
+        turned = max(lines, key=lambda one: float(one.real.sum()))
+        smooth = np.convolve(turned, np.ones(min(_SMOOTHING_STEPS, len(line))), "same")
+        noise = float(np.sqrt((smooth.imag**2).mean()))  # the quadrature holds the same noise, and no watermark
+        score = smooth.real / max(noise, 1e-12)
+        least = max(_THRESHOLD, _EDGE * float(score.max()))
+        marked.extend((float(trace.begins[i]), float(trace.ends[i])) for i in np.flatnonzero(score >= least))
     return _merged(marked)
 
 

@@ -71,5 +71,6 @@ class SignSequence:
 
 def _resemblance(signs: np.ndarray) -> tuple[int, int]:
     """Largest and summed squared correlation with the sequence's own cyclic shifts."""
-    correlations = np.array([int(signs @ np.roll(signs, shift)) for shift in range(1, GROUPS)])
+    shifted = signs[(np.arange(GROUPS)[:, None] + np.arange(1, GROUPS)) % GROUPS]
+    correlations = signs @ shifted
     return int(np.abs(correlations).max()), int((correlations**2).sum())
