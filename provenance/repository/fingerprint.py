@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -205,7 +205,7 @@ class FingerprintCheck:
             self._interval *= 2
 
 
-def sketch_of(windows: Sequence[Window]) -> Sketch:
+def sketch_of(windows: Iterable[Window]) -> Sketch:
     """Return the sketch of some windows; ValueError when there are none."""
     check = FingerprintCheck()
     for window in windows:

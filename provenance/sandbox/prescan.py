@@ -52,7 +52,7 @@ class _IsoScan:
     def run(self, size: int) -> None:
         self._walk(0, size, depth=0)
 
-    def _walk(self, start: int, end: int, depth: int) -> None:
+    def _walk(self, start: int, end: int, depth: int, parent: bytes = b"") -> None:
         if depth > self.limits.depth:
             raise self._too(f"its boxes are nested more than {self.limits.depth} deep")
         here, count = start, 0
@@ -71,7 +71,7 @@ class _IsoScan:
                 return  # damaged: the parser will say so
             count += 1
             self._count(count, depth)
-            self._inside(kind, header, here + skip, here + length, end, depth)
+            self._inside(kind, header, here + skip, here + length, end, depth, parent)
             here += length
 
     def _count(self, siblings: int, depth: int) -> None:
@@ -81,7 +81,9 @@ class _IsoScan:
         if self.boxes > self.limits.boxes:
             raise self._too(f"it has more than {self.limits.boxes} boxes")
 
-    def _inside(self, kind: bytes, header: bytes, start: int, end: int, outer_end: int, depth: int) -> None:
+    def _inside(
+        self, kind: bytes, header: bytes, start: int, end: int, outer_end: int, depth: int, parent: bytes
+    ) -> None:
         size = end - start
         if kind in _INDEX and size > self.limits.index_bytes:
             raise self._too(f"its {kind.decode()} box declares {size >> 20} MiB")
@@ -93,12 +95,12 @@ class _IsoScan:
                 raise self._too(f"its C2PA box declares {size >> 20} MiB")
             self._walk(start + _UUID_HEADER, end, depth + 1)
         elif kind in _CONTAINERS:
-            self._walk(start, end, depth + 1)
+            self._walk(start, end, depth + 1, kind)
         elif kind == b"tkhd":
             self._track_size(start, end)
         elif kind in _PICTURE_TABLES:
             self._table_size(kind, start, size)
-        elif depth > 4 and size >= 78:  # a sample entry under stsd
+        elif parent == b"stsd" and size >= 78:
             self._entry_size(start)
 
     def _full_box(self, header: bytes) -> int:
