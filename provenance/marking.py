@@ -31,6 +31,8 @@ from provenance.watermarks.pixel import PixelWatermark, PixelWatermarkCheck
 
 SELF_CHECK_SECONDS = 4.8
 """Signing reads its own output back in stretches of this length, until one of them gives the id."""
+SMALLEST_SIDE = 64
+"""Pixels on the shorter side below which no watermark is tried."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,15 @@ def look(path: Path, limits: Limits) -> VideoInfo:
     """Pre-scan a file and read its description."""
     prescan(path, limits)
     return Video(path).info
+
+
+def refuse_too_small(info: VideoInfo) -> None:
+    """Raise CannotCarry for frames on which the watermark's finest lines would be thinner than a pixel."""
+    if min(info.width, info.height) < SMALLEST_SIDE:
+        raise CannotCarry(
+            f"{info.path}: {info.width}x{info.height} pixels are too few for a watermark",
+            hint=f"it needs {SMALLEST_SIDE} on the shorter side; sign without watermark (--no-watermark)",
+        )
 
 
 def mark(job: MarkingJob) -> MarkedFile:
@@ -179,7 +190,7 @@ class _SelfCheck:
         self._begin()
 
     def _begin(self) -> None:
-        self._reader = PixelWatermarkCheck(self._job.streams)
+        self._reader = PixelWatermarkCheck(self._job.streams, searches=False)
         self._reader.start(self._info)
         self._from: float | None = None
 
@@ -223,4 +234,4 @@ def _refuse_unreadable(job: MarkingJob, readings: tuple[WatermarkEvidence, ...],
         )
 
 
-__all__ = ["AskedSigner", "MarkedFile", "MarkingJob", "look", "mark", "seal"]
+__all__ = ["AskedSigner", "MarkedFile", "MarkingJob", "look", "mark", "refuse_too_small", "seal"]

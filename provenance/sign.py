@@ -29,7 +29,7 @@ from provenance.errors import CredentialError
 from provenance.evidence import OriginName, WatermarkEvidence
 from provenance.files import refuse_existing, refuse_same_file, written_beside
 from provenance.keys import PUBLIC, KeyStream
-from provenance.marking import AskedSigner, MarkedFile, MarkingJob, look, mark, seal
+from provenance.marking import AskedSigner, MarkedFile, MarkingJob, look, mark, refuse_too_small, seal
 from provenance.repository import ManifestRepository
 from provenance.sandbox.limits import Limits
 from provenance.sandbox.worker import Runner, Worker, warm_worker
@@ -118,9 +118,11 @@ def sign(
     """
     plan, runner, started = plan or SigningPlan(), runner or warm_worker(), time.monotonic()
     _refuse_early(source, out, plan)
-    runner.run(look, source, plan.limits)
-    watermark_id = repository.reserve_id(int(Origin[plan.origin.upper()]), plan.watermark_id) if plan.streams else 0
+    info = runner.run(look, source, plan.limits)
+    if plan.streams:
+        refuse_too_small(info)
     with _beside(out, plan) as (marked_path, sealed_path):
+        watermark_id = repository.reserve_id(int(Origin[plan.origin.upper()]), plan.watermark_id) if plan.streams else 0
         job = MarkingJob(
             source,
             marked_path,

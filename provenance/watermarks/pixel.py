@@ -96,8 +96,10 @@ class PixelWatermarkCheck:
 
     name = "pixel-watermark"
 
-    def __init__(self, streams: Sequence[KeyStream]) -> None:
+    def __init__(self, streams: Sequence[KeyStream], *, searches: bool = True) -> None:
+        """searches: whether crops and mirror images are looked for, too; signing knows that its output is neither."""
         self._streams = tuple(streams)
+        self._most_searches = SEARCHES if searches else 0
 
     def start(self, info: VideoInfo) -> None:
         """Get ready for a video."""
@@ -172,7 +174,7 @@ class PixelWatermarkCheck:
             sums, state.window = state.window, None
             if sums is None or self._test(state, sums, state.geometry, STARTS_TRIED) or state.found:
                 continue
-            if state.searches < SEARCHES:
+            if state.searches < self._most_searches:
                 self._search(state)
 
     def _search(self, state: _KeyState) -> None:
