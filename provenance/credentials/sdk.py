@@ -110,10 +110,13 @@ class ManifestStore:
 class ClaimSigner(Protocol):
     """Whoever holds the private key. In a worker process a proxy stands here that asks its parent over a pipe."""
 
-    algorithm: str
-    """One of `SIGNING_ALGORITHMS`."""
-    certificates_pem: str
-    """The certificate of the signer first, then its intermediates."""
+    @property
+    def algorithm(self) -> str:
+        """One of `SIGNING_ALGORITHMS`."""
+
+    @property
+    def certificates_pem(self) -> str:
+        """The certificate of the signer first, then its intermediates."""
 
     def sign(self, to_be_signed: bytes) -> bytes:
         """Sign the claim's COSE bytes (RFC 9052, 4.4); ECDSA signatures are raw r followed by s."""
