@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 
 from benchmarks.runs import digest
 from provenance.errors import CannotRead, UsageError
-from provenance.inputs import chosen, expand, read_split
+from provenance.inputs import expand
 from provenance.video import Clip, Video
 from provenance.video.container import opened
 from provenance.video.encoding import created
@@ -65,9 +66,10 @@ def subjects(
 ) -> list[Subject]:
     """Return the clips that `videos` stands for.
 
-    videos: ``scenes:N``; a folder or pattern; or a split (a .csv table, see `provenance.inputs.read_split`) whose files
-        lie under `corpus` (the table's folder when None). use: keep the rows with this use only, as ``development``.
-    Raises UsageError or CannotRead where nothing is left.
+    videos: ``scenes:N``; a folder or pattern; or a split (a .csv table such as benchmarks/data/split.csv), whose clips
+        are found by their digests under `corpus` (the table's folder when None). use: of a split, only the rows that
+        are meant for this use, as ``development``.
+    Raises UsageError where nothing is left, CannotRead where clips are missing.
     """
     match = _SCENES.fullmatch(str(videos))
     if match:
@@ -142,17 +144,33 @@ def _rendered(subject: Subject) -> Clip:
 
 
 def _split_subjects(table: Path, corpus: Path, use: str | None) -> list[Subject]:
-    rows = chosen(read_split(table), watermark=use)
+    rows = [row for row in _rows(table) if use is None or row["watermark"] == use]
     if not rows:
         raise UsageError(f"{table}: no clip is meant for {use}", hint="uses are development and table")
+    files = {digest(file): file for file in expand([corpus])} if corpus.is_dir() else {}
     found = [
-        Subject(row.file, row.family, path=corpus / row.file, sha256=row.sha256)
+        Subject(f"{row['family']}/{row['sha256'][:8]}", row["family"], path=files[row["sha256"]], sha256=row["sha256"])
         for row in rows
-        if (corpus / row.file).is_file()
+        if row["sha256"] in files
     ]
-    if not found:
-        raise CannotRead(f"{corpus}: holds none of the clips of {table.name}", hint="set COUNTERMARK_CORPUS")
+    if len(found) < len(rows):
+        raise CannotRead(
+            f"{corpus}: holds {len(found)} of the {len(rows)} clips of {table.name}",
+            hint="COUNTERMARK_CORPUS names the folder of the clips",
+        )
     return found
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    """A split: columns sha256, family (the source) and watermark (the use); others are left alone."""
+    try:
+        with table.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotRead(f"{table}: cannot be read as a split ({error})", hint="is the name right?") from error
+    if not rows or not {"sha256", "family", "watermark"} <= rows[0].keys():
+        raise CannotRead(f"{table}: is no split", hint="a table with sha256, family and watermark")
+    return rows
 
 
 def _file_subject(path: Path, name: str) -> Subject:

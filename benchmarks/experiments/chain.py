@@ -1,12 +1,14 @@
 """The whole chain on camera clips: sign, lose the metadata, verify, and see whether the way back is found.
 
-Every clip is signed with ``--origin captured`` under the key `public`, attacked, and verified, all through the command
-line as a person would, in a home of its own that nothing else was signed in. Arms:
+Every clip is signed with the origin *captured* under the key `public`, by a signer of its own and into a repository of
+its own, attacked as a file, and verified: through `sign` and `verify` of the library, in one warm sandbox worker per
+process, which is what the commands call. Verification runs the credentials, the pixel watermark and the fingerprint.
+Arms:
 
 * ``intact``: the signed file as it is.
 * ``strip`` and ``strip+...``: metadata dropped, then the attack; the manifest can come back through the watermark only.
 * ``unmarked``: the clip before signing.
-* ``wrong-key``: the clip marked under a key of one's own, read by somebody whose key of that name is another.
+* ``wrong-key``: the stripped signed clip, read under another key.
 * ``pasted``: the signed clip's change of luma, as its file shows it, added to another clip of another source.
 
 Clips are cut to their first seconds by copying packets; nothing is encoded before signing.
@@ -14,40 +16,43 @@ Clips are cut to their first seconds by copying packets; nothing is encoded befo
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.attacks import attack_file
-from benchmarks.marks import bench_id
+from benchmarks.marks import PIXEL_PURPOSE, bench_id, bench_key
 from benchmarks.metrics import mean_estimate
 from benchmarks.report import Report, Table, write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.tables import rate, rate_json, where
 from benchmarks.videos import SceneShape, Subject, balanced, load, save, subjects
+from provenance.credentials.authority import own_authority_pem
+from provenance.credentials.check import CredentialsCheck
+from provenance.credentials.signing import open_signer
+from provenance.credentials.trust import Trust, load_trust
 from provenance.errors import CountermarkError
+from provenance.evidence import Check
+from provenance.keys import PUBLIC, Key, KeyStream
+from provenance.repository import ManifestRepository
+from provenance.repository.fingerprint import FingerprintCheck
+from provenance.sign import SigningPlan, SignReport, sign
+from provenance.verify import verify
 from provenance.video import Clip, Video
-from provenance.video.clip import luma_of
 from provenance.video.transform import resized
 from provenance.video.write import write_clip
 from provenance.watermarks.payload import Origin, format_id
+from provenance.watermarks.pixel import PixelWatermarkCheck
 
 CHAINS = ("strip", "strip+x264:28", "strip+resize:0.5", "strip+crop:0.9")
 ARMS = ("intact", *CHAINS, "unmarked", "wrong-key", "pasted")
-CHECKS = "credentials,pixel-watermark,fingerprint"
 CUT_SECONDS = 6.0
 SCENES = SceneShape(360, 640, 3.0)
-COMMAND_SECONDS = 900
-_MAIN = "from countermark.cli import main; main()"
 
 
 def run_chain(
@@ -71,7 +76,7 @@ def run_chain(
     tasks = [_task(subject, _other(found, position), seconds, seed) for position, subject in enumerate(found)]
     settings = {
         "experiment": "chain", "videos": Path(str(videos)).name, "use": use, "clips": len(found), "seconds": seconds,
-        "seed": seed, "checks": CHECKS,
+        "seed": seed,
     }  # fmt: skip
     rows = run_tasks(tasks, measure, out, settings=settings, workers=workers, progress=progress)
     report = chain_report(rows, settings)
@@ -91,33 +96,74 @@ def _other(found: Sequence[Subject], position: int) -> Subject:
 
 
 @dataclass(frozen=True)
+class Checks:
+    """The recipe of checks that verification runs here; picklable."""
+
+    trust: Trust
+    streams: tuple[KeyStream, ...] = field(repr=False)
+
+    def __call__(self) -> list[Check]:
+        """Return fresh checks for one file."""
+        return [CredentialsCheck(self.trust), PixelWatermarkCheck(self.streams), FingerprintCheck()]
+
+
 class _Bench:
-    """The files of one task."""
+    """One clip, its signer and its repository, and the files that are made of it."""
 
-    folder: Path
-    subject: Subject
-    other: Subject
-    seconds: float
-    seed: int
+    def __init__(self, folder: Path, subject: Subject, other: Subject, seconds: float, seed: int) -> None:
+        self.folder, self.subject, self.other, self.seconds, self.seed = folder, subject, other, seconds, seed
+        suffix = subject.path.suffix if subject.path is not None else ".mp4"
+        self.source, self.signed = folder / f"source{suffix}", folder / "signed.mp4"
+        self.signer = open_signer(None, folder / "authority").signer
+        self.trust = load_trust(None, own_authority_pem(folder / "authority"))
+        self.repository = ManifestRepository(folder / "repository.sqlite")
+        self.watermark_id = bench_id(seed, Origin.CAPTURED)
+        self.report: SignReport | None = None
+        save(subject, self.source, seconds)
 
-    @property
-    def watermark_id(self) -> str:
-        return format_id(bench_id(self.seed, Origin.CAPTURED))
+    def sign(self) -> None:
+        """Sign the clip, as `countermark sign --origin captured` does."""
+        plan = SigningPlan(origin="captured", watermark_id=self.watermark_id)
+        self.report = sign(self.source, self.signed, signer=self.signer, repository=self.repository, plan=plan)
 
-    def file(self, name: str) -> Path:
-        return self.folder / f"{name}.mp4"
+    def verify(self, path: Path, key: Key = PUBLIC) -> Row:
+        """Verify a file and keep what a row needs."""
+        checks = Checks(self.trust, (key.stream(PIXEL_PURPOSE),))
+        report = verify(path, checks, recover=self.repository, keyframes=0)
+        manifest = self.report.manifest_id if self.report is not None else None
+        return row_of(report.to_json(), format_id(self.watermark_id), manifest)
+
+    def attacked(self, chain: str) -> Path:
+        """Attack the signed file."""
+        target = self.folder / "attacked.mp4"
+        attack_file(self.signed, target, chain, self.seed, force=True)
+        return target
+
+    def pasted(self) -> Path:
+        """Add what signing changed in the luma to another clip, and store that with H.264 at CRF 18."""
+        before, after = Video(self.source).read(), Video(self.signed).read()
+        other = resized(load(self.other, self.seconds), before.width, before.height)
+        count = min(len(before), len(after), len(other))
+        change = after.luma[:count].astype(np.int16) - before.luma[:count]
+        frames = np.clip(other.frames[:count] + change[..., None], 0, 255).astype(np.uint8)
+        even = frames[:, : before.height // 2 * 2, : before.width // 2 * 2]
+        target = self.folder / "pasted.mp4"
+        write_clip(Clip(even, before.times[:count]), target, crf=18, force=True)
+        return target
 
 
 def measure(task: Task) -> list[Row]:
     """Take one clip through all arms."""
     with tempfile.TemporaryDirectory(prefix="countermark-chain-") as folder:
         bench = _Bench(Path(folder), **task.arguments, seed=task.seed)
-        source = bench.folder / f"source{_suffix(bench.subject)}"
-        save(bench.subject, source, bench.seconds)
-        info = Video(source).info
+        info = Video(bench.source).info
         facts = {"clip": bench.subject.name, "source": bench.subject.source, "sha256": bench.subject.sha256}
         facts |= {"width": info.width, "height": info.height, "frame_rate": round(float(info.frame_rate), 3)}
-        failed = _signed(bench, source)
+        failed: CountermarkError | None = None
+        try:
+            bench.sign()
+        except CountermarkError as error:  # what cannot be signed fails in every arm that needs it signed
+            failed = error
         rows = []
         for arm in task.arms:
             started = time.perf_counter()
@@ -125,125 +171,49 @@ def measure(task: Task) -> list[Row]:
             try:
                 if failed is not None and arm != "unmarked":
                     raise failed
-                row |= _arm(bench, source, arm)
-            except (CountermarkError, _CommandError, OSError, ValueError) as error:
-                row["error"] = " ".join(str(error).split())[:300]
+                row |= _arm(bench, arm)
+            except (CountermarkError, OSError, ValueError) as error:
+                row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
             rows.append({**row, "seconds": round(time.perf_counter() - started, 2)})
     return rows
 
 
-def _signed(bench: _Bench, source: Path) -> _CommandError | None:
-    """Sign under `public`; returns the failure, for the arms that need a signed clip."""
-    try:
-        _run(
-            bench,
-            "home",
-            "sign",
-            source,
-            "-o",
-            bench.file("signed"),
-            "--origin",
-            "captured",
-            "--id",
-            bench.watermark_id,
-        )
-    except _CommandError as error:
-        return error
-    return None
-
-
-def _arm(bench: _Bench, source: Path, arm: str) -> Row:
-    signed = bench.file("signed")
-    if arm == "intact":
-        return _verified(bench, "home", signed) | {"psnr_db": _psnr(bench)}
+def _arm(bench: _Bench, arm: str) -> Row:
     if arm == "unmarked":
-        return _verified(bench, "home", source)
+        return bench.verify(bench.source)
+    if arm == "intact":
+        assert bench.report is not None
+        signing = {"psnr_db": bench.report.psnr_db, "sign_seconds": round(bench.report.seconds, 2)}
+        return bench.verify(bench.signed) | signing
     if arm == "wrong-key":
-        return _wrong_key(bench, source)
+        return bench.verify(bench.attacked("strip"), bench_key(bench.seed, "other"))
     if arm == "pasted":
-        _paste(bench, source, signed, bench.file("pasted"))
-        return _verified(bench, "home", bench.file("pasted"))
-    attacked = bench.file(arm.replace("+", "-").replace(":", "-"))
-    attack_file(signed, attacked, arm, bench.seed)
-    return _verified(bench, "home", attacked)
+        return bench.verify(bench.pasted()) | {"pasted_on": bench.other.name}
+    return bench.verify(bench.attacked(arm))
 
 
-def _wrong_key(bench: _Bench, source: Path) -> Row:
-    """Mark under one person's key `mine`, and read as another person, who has a key of that name too."""
-    for home in ("maker", "stranger"):
-        _run(bench, home, "keys", "new", "mine")
-    _run(bench, "maker", "sign", source, "-o", bench.file("mine"), "--key", "mine", "--origin", "captured")
-    attack_file(bench.file("mine"), bench.file("mine-stripped"), "strip", bench.seed)
-    return _verified(bench, "stranger", bench.file("mine-stripped"))
+def row_of(report: dict[str, Any], watermark_id: str, manifest: str | None) -> Row:
+    """Return what a row keeps of verify's JSON object.
 
-
-def _paste(bench: _Bench, source: Path, signed: Path, target: Path) -> None:
-    """Add the difference between the signed and the source luma to another clip, and store it at H.264, CRF 18."""
-    before, after = Video(source).read(), Video(signed).read()
-    other = resized(load(bench.other, bench.seconds), before.width, before.height)
-    count = min(len(before), len(after), len(other))
-    change = luma_of(after.frames[:count]).astype(np.int16) - luma_of(before.frames[:count])
-    frames = np.clip(other.frames[:count].astype(np.int16) + change[..., None], 0, 255).astype(np.uint8)
-    even = frames[:, : before.height // 2 * 2, : before.width // 2 * 2]
-    write_clip(Clip(even, before.times[:count]), target, crf=18)
-
-
-def _verified(bench: _Bench, home: str, path: Path) -> Row:
-    output = _run(bench, home, "verify", path, "--json", "--checks", CHECKS)
-    return row_of(json.loads(output.splitlines()[-1]), bench.watermark_id)
-
-
-def row_of(report: dict[str, Any], watermark_id: str) -> Row:
-    """Return what a row keeps of verify's JSON: what was read, recovered and concluded."""
-    if "error" in report:
-        raise ValueError(report["error"])
+    watermark_id, manifest: what was signed. exact: this id was read. manifest: the signed manifest stands in the
+    evidence, intact or recovered. origin: it says *captured*. content: its fingerprint against this file.
+    """
     marks = [one for one in report["evidence"] if one["check"] == "pixel-watermark"]
     found = [one for one in marks if one["found"]]
-    right = next((one for one in found if one["watermark_id"] == watermark_id), None)
-    manifests = [one for one in report["evidence"] if one["check"] == "credentials"]
-    recovered = [one for one in manifests if one["status"] == "recovered"]
-    mine = [one for one in recovered if right is not None and one.get("manifest") == right["manifest"]]
+    right = [one for one in found if one["watermark_id"] == watermark_id]
+    mine = [one for one in report["evidence"] if one["check"] == "credentials" and one.get("manifest") == manifest]
+    authentic = [one for one in mine if manifest is not None and one["status"] in ("intact", "recovered")]
     return {
         "found": bool(found),
-        "exact": right is not None,
-        "wrong_id": any(one["watermark_id"] != watermark_id for one in found),
+        "exact": bool(right),
+        "wrong_id": len(found) > len(right),
         "log10_p": min((one.get("log10_p", 0.0) for one in marks), default=0.0),
-        "statuses": sorted(one["status"] for one in manifests),
-        "manifest": bool(mine),
-        "origin": any(one.get("origin") == "captured" for one in mine),
-        "content": right["content"] if right is not None else None,
+        "manifest": bool(authentic),
+        "origin": any(one.get("origin") == "captured" for one in authentic),
+        "content": right[0]["content"] if right else None,
         "finding": report["verdict"]["finding"],
         "grade": report["verdict"]["grade"],
     }
-
-
-class _CommandError(Exception):
-    """A command of ours left with another exit status than 0; says its first line."""
-
-
-def _run(bench: _Bench, home: str, *arguments: str | Path) -> str:
-    environment = {**os.environ, "COUNTERMARK_HOME": str(bench.folder / home), "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", _MAIN, *map(str, arguments)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()[-1:]
-        raise _CommandError(f"{arguments[0]} left with {done.returncode}: {' '.join(lines)[:240]}")
-    return done.stdout
-
-
-def _psnr(bench: _Bench) -> float | None:
-    """Luma PSNR of the marked frames before encoding, as signing itself would measure it, taken again here."""
-    raise NotImplementedError
-
-
-def _suffix(subject: Subject) -> str:
-    return subject.path.suffix if subject.path is not None else ".mp4"
 
 
 def chain_report(rows: Sequence[Row], settings: Row) -> Report:
