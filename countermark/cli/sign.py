@@ -21,9 +21,7 @@ ORIGINS = ("generated", "generated-in-part", "edited", "captured")
 @click.argument("files", metavar="IN…", nargs=-1)
 @options.files_from
 @click.option("-o", "--output", required=True, metavar="OUT", help="A file, a folder, or '{stem}.signed{ext}'.")
-@click.option(
-    "--origin", type=click.Choice(ORIGINS), help="Your word for how the clip was made; without it none is said."
-)
+@click.option("--origin", type=click.Choice(ORIGINS), help="Your word for how the clip was made.")
 @click.option("--id", "watermark_id", metavar="HEX", help="An id of 16 hex digits whose top bits say the origin.")
 @options.keys
 @options.signer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -29,15 +30,14 @@ FINDINGS = (
     "no_evidence",
 )
 KEYFRAMES = 6
+CHECKS = "credentials,pixel-watermark,latent-watermark,fingerprint,detectors"
 
 
 @click.command(cls=Command)
 @click.argument("files", metavar="FILE…", nargs=-1)
 @options.files_from
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line on standard output.")
-@click.option(
-    "--checks", metavar="LIST", help="Some of credentials,pixel-watermark,latent-watermark,fingerprint,detectors."
-)
+@click.option("--checks", metavar="LIST", help=f"Some of {CHECKS}.")
 @options.keys
 @click.option("--at", metavar="TIME", help="Judge certificates as of this time (ISO 8601) where none is trusted.")
 @click.option("--online", is_flag=True, help="Look up what a file only points at. Not available yet.")
@@ -45,9 +45,7 @@ KEYFRAMES = 6
 @click.option("--expect", type=click.Choice(FINDINGS), help="Leave with 1 unless every file has this finding.")
 @options.workers
 @click.option("--ray", metavar="ADDRESS", help="Examine on this Ray cluster instead.")
-@click.option(
-    "--output", type=click.Path(path_type=Path), metavar="results.jsonl", help="Also write the JSON lines here."
-)
+@click.option("--output", type=click.Path(path_type=Path), metavar="results.jsonl", help="The JSON lines, too.")
 @options.force
 @pass_session
 def verify(
@@ -105,7 +103,7 @@ def _results(
         for number, path in enumerate(paths):
             with session.progress(path.name) as advance:
                 note = f"({number + 1} of {len(paths)})" if len(paths) > 1 else ""
-                yield _one(examine, path, keyframes, lambda share, note=note, advance=advance: advance(share, note))
+                yield _one(examine, path, keyframes, partial(advance, note=note))
         return
     with session.progress(f"{len(paths)} files") as advance:
         results = examine.each(paths, keyframes=keyframes, workers=workers, ray_address=ray)

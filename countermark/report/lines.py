@@ -16,6 +16,7 @@ from provenance.evidence import (
     FingerprintEvidence,
     WatermarkEvidence,
 )
+from provenance.verdict import TRACE_LOG10_P
 
 Mark = Literal["found", "warns", "open", "absent"]
 """found: it counts; warns: it contradicts or was damaged; open: measured, does not suffice; absent: nothing there."""
@@ -61,8 +62,28 @@ class Line:
 
 
 def lines_of(evidence: Iterable[Evidence]) -> list[Line]:
-    """Put evidence into words, in its own order."""
-    return [_line(item) for item in evidence]
+    """Put evidence into words, in its own order; keys under which a watermark was not found share one line."""
+    lines: list[Line] = []
+    silent: dict[str, list[WatermarkEvidence]] = {}
+    for item in evidence:
+        if isinstance(item, WatermarkEvidence) and item.found is False and item.log10_p > TRACE_LOG10_P:
+            if item.check in silent:
+                silent[item.check].append(item)
+                continue
+            silent[item.check] = [item]
+        lines.append(_line(item))
+    for check, items in silent.items():
+        place = next(
+            number for number, line in enumerate(lines) if line.label == _NAMES[check] and line.mark == "absent"
+        )
+        lines[place] = _not_found(items)
+    return lines
+
+
+def _not_found(items: list[WatermarkEvidence]) -> Line:
+    keys = ", ".join(f"“{item.key}”" for item in items)
+    many = "under any of the keys" if len(items) > 1 else "under the key"
+    return Line(_NAMES[items[0].check], "absent", f"not found {many} {keys}")
 
 
 def printable(text: object, limit: int = TEXT_LIMIT) -> str:
@@ -110,7 +131,7 @@ def _watermark(item: WatermarkEvidence) -> Line:
         return Line(label, "absent", f"not looked for: {printable(item.reason or 'no key')}")
     key = f"the key “{item.key}”" + (", which everybody knows" if item.is_public else "")
     if not item.found:
-        mark: Mark = "open" if item.log10_p <= -6 else "absent"
+        mark: Mark = "open" if item.log10_p <= TRACE_LOG10_P else "absent"
         said = f"a trace under {key}" if mark == "open" else "not found"
         return Line(
             label,
