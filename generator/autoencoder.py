@@ -64,8 +64,8 @@ class Block(nn.Module):
         self.space = nn.Conv3d(width, width, (1, 3, 3), padding=(0, 1, 1))
         self.time = nn.Conv3d(width, width, (3, 1, 1), padding=(1, 0, 0))
         self.out = nn.Conv3d(width, width, (1, 3, 3), padding=(0, 1, 1))
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, T, h, w) -> the same."""
@@ -86,8 +86,8 @@ class Refiner(nn.Module):
         )
         self.blocks = nn.ModuleList([Block(config.width) for _ in range(config.blocks)])
         self.out = nn.Conv3d(config.width, 12, (1, 3, 3), padding=(0, 1, 1))
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, picture: Tensor, latents: Tensor) -> Tensor:
         """Correction of the linear reconstruction, (n, 3, T, H, W) + (n, C, t, h, w) -> (n, 3, T, H, W)."""

@@ -110,7 +110,8 @@ class Transformer(nn.Module):
         self.final = nn.Linear(c.width, 2 * c.width)
         self.out = nn.Linear(c.width, c.token_values)
         for embedding in self.attributes:
-            nn.init.normal_(embedding.weight, std=0.3)
+            for parameter in embedding.parameters():
+                nn.init.normal_(parameter, std=0.3)
         for layer in (self.modulation, self.final, self.out):  # every block starts as the identity
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)

@@ -46,9 +46,8 @@ class Upsampler(nn.Module):
             ]
         )
         self.out = nn.Conv2d(width, 3 * SCALE**2, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        if self.out.bias is not None:
-            nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(n, 3, h, w) -> (n, 3, 4h, 4w)."""
@@ -82,11 +81,11 @@ def back_projected(frames: Tensor, base: Tensor, rounds: int = 4) -> Tensor:
 def motion_between(first: Tensor, second: Tensor, reach: int = 5) -> Tensor:
     """Block-matched motion from first to second, both luma (n, 1, h, w): (n, 2, h, w), (x, y) pixels.
 
-    Seen from halfway. At half the size all displacements up to `reach` are tried; the best is refined by a pixel at full size, and
-    smoothed over 7 x 7 pixels. h and w are even.
+    Seen from halfway. At half the size all displacements up to `reach` are tried; the best is refined by a pixel at
+    full size, and smoothed over 7 x 7 pixels. h and w are even.
     """
-    halves = [functional.avg_pool2d(each, 2) for each in (first, second)]
-    coarse = functional.interpolate(_searched(*halves, reach), scale_factor=2, mode="bilinear", align_corners=False)
+    coarse = _searched(functional.avg_pool2d(first, 2), functional.avg_pool2d(second, 2), reach)
+    coarse = functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
     start = _smoothed(2 * coarse, 5)
     best, found = torch.full_like(first, torch.inf), start
     for down in (-1.0, 0.0, 1.0):

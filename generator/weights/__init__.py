@@ -45,6 +45,7 @@ def save(model: nn.Module, path: Path, *, exact: bool = False) -> None:
     metadata = {"form": FORM, "kind": type(model).__name__, "config": json.dumps(asdict(model.config))}  # type: ignore[call-overload]
     part = path.with_suffix(".part")
     save_file(state, part, metadata)
+    part.chmod(0o644)
     part.replace(path)
 
 
