@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from provenance.repository.repository import ManifestRepository
     from provenance.sign import SigningPlan, SignReport
     from provenance.verify import Report, Unread
+    from provenance.video import Clip
     from provenance.watermarks.latent import Generator
 
 MODELS = ("built-in",)
@@ -326,6 +327,16 @@ def _new_key_note(settings: Settings, name: str) -> str:
         f"made the watermark key {name!r} in {settings.keys}: back it up, for without it nobody can tell that a clip "
         "was made here, and keep it private, for whoever has it can mark clips as yours"
     )
+
+
+def detector_degradations() -> dict[str, Callable[[Clip], Clip]]:
+    """What happens to training clips of the detectors: how clips are delivered."""
+    from functools import partial
+
+    from benchmarks.attacks import attack_clip
+    from benchmarks.experiments.detectors import AFTER
+
+    return {AFTER: partial(attack_clip, chain=AFTER)}
 
 
 def weights_digests() -> dict[str, str | None]:

@@ -33,15 +33,17 @@ def countermark() -> None:
 
 
 def _register() -> None:
-    from countermark.cli import attack, certs, doctor, generate, keys, sign, trust, verify
+    from countermark.cli import attack, bench, certs, doctor, generate, keys, sign, train, trust, verify
 
     for command in (
         attack.attack,
+        bench.bench,
         certs.certs,
         doctor.doctor,
         generate.generate,
         keys.keys,
         sign.sign,
+        train.train,
         trust.trust,
         verify.verify,
     ):

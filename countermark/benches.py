@@ -1,0 +1,128 @@
+"""The experiments that `countermark bench` runs, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from countermark.settings import CORPUS_VARIABLE, Settings
+from provenance.errors import UsageError
+
+Progress = Callable[[int, int, str], None]
+"""Hears tasks done, tasks in all, and the newest one's name."""
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What the command line says; None and empty mean the experiment's own choice."""
+
+    settings: Settings
+    out: Path
+    videos: str | None = None
+    suite: str = "quick"
+    chains: tuple[str, ...] = ()
+    use: str | None = None
+    clips: int | None = None
+    workers: int = 1
+    seed: int = 0
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One experiment: what it measures, and the function that runs it and returns its summary as Markdown."""
+
+    summary: str
+    run: Callable[[BenchOptions], str]
+
+
+def _watermarks(options: BenchOptions) -> str:
+    from benchmarks.experiments.watermarks import run_watermarks
+
+    run_watermarks(
+        suite=options.suite,
+        videos=options.videos,
+        out=options.out,
+        chains=options.chains or None,
+        workers=options.workers,
+        seed=options.seed,
+        use=options.use,
+        corpus=options.settings.corpus,
+        progress=options.progress,
+    )
+    return _written(options.out)
+
+
+def _chain(options: BenchOptions) -> str:
+    from benchmarks.experiments.chain import run_chain
+
+    run_chain(
+        videos=options.videos or "scenes:24",
+        out=options.out,
+        use=options.use,
+        corpus=options.settings.corpus,
+        clips=options.clips,
+        workers=options.workers,
+        seed=options.seed,
+        progress=options.progress,
+    )
+    return _written(options.out)
+
+
+def _latent(options: BenchOptions) -> str:
+    from benchmarks.experiments.latent import run_clips
+
+    run_clips(
+        options.out,
+        clips=options.clips or 24,
+        workers=options.workers,
+        seed=options.seed,
+        progress=options.progress,
+    )
+    return _written(options.out)
+
+
+def _latent_noise(options: BenchOptions) -> str:
+    from benchmarks.experiments.latent_noise import run_noise
+
+    run_noise(options.out, seed=options.seed, progress=options.progress)
+    return _written(options.out)
+
+
+def _detectors(options: BenchOptions) -> str:
+    from benchmarks.experiments.detectors import run
+
+    def told(step: str, done: int, of: int) -> None:
+        if options.progress is not None:
+            options.progress(done, of, step)
+
+    bench = run(corpus_folder(options.settings), options.out, options.out / "cache", report=told)
+    return bench.markdown
+
+
+BENCHES: Mapping[str, Bench] = MappingProxyType(
+    {
+        "watermarks": Bench("both watermarks under attacks, with their false alarms", _watermarks),
+        "detectors": Bench("classifiers on generators and cameras that they never saw (needs the corpus)", _detectors),
+        "chain": Bench("sign, strip, attack, verify: is the way back found?", _chain),
+        "latent": Bench("both watermarks in clips of the built-in model, after encoding", _latent),
+        "latent-noise": Bench("whether marked noise can be told from plain noise", _latent_noise),
+    }
+)
+"""Every experiment by its name on the command line."""
+
+
+def corpus_folder(settings: Settings) -> Path:
+    """The folder of clips that COUNTERMARK_CORPUS names. Raises UsageError."""
+    if settings.corpus is None or not settings.corpus.is_dir():
+        raise UsageError(
+            "this needs a corpus of clips, and there is none",
+            hint=f"let {CORPUS_VARIABLE} point at the folder of clips; docs/usage.md says what it holds",
+        )
+    return settings.corpus
+
+
+def _written(out: Path) -> str:
+    return (out / "report.md").read_text(encoding="utf-8")

@@ -1,0 +1,73 @@
+"""countermark bench: measure, and say how well it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from countermark.cli import options
+from countermark.cli.session import Command, Session, pass_session
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@click.option("--list", "show", is_flag=True, help="List all experiments.")
+@click.option("--suite", default="quick", show_default=True, metavar="NAME", help="quick or standard.")
+@click.option("--attacks", metavar="LIST", help="Chains instead of the suite's, with commas: none,strip+x264:28.")
+@click.option("--videos", metavar="DIR|MANIFEST|scenes:N", help="Clips to measure on; scenes:N renders N of them.")
+@click.option("--use", metavar="NAME", help="Of a split, only the clips meant for this: development or table.")
+@click.option("--clips", type=click.IntRange(1), help="At most so many clips.")
+@click.option("--seed", type=int, default=0, show_default=True, help="For everything that is drawn.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of rows and report; build/bench/NAME by default.")
+@options.workers
+@pass_session
+def bench(
+    session: Session,
+    name: str | None,
+    show: bool,
+    suite: str,
+    attacks: str | None,
+    videos: str | None,
+    use: str | None,
+    clips: int | None,
+    seed: int,
+    out: Path | None,
+    workers: int,
+) -> None:
+    """Run the experiment NAME; writes rows.jsonl, results.json, report.md and report.html.
+
+    A run that was stopped goes on where it was.
+    """
+    from countermark.benches import BENCHES, BenchOptions
+    from provenance.errors import UnknownName
+
+    if show or name is None:
+        for known, one in BENCHES.items():
+            click.echo(f"{known:<14} {one.summary}")
+        return
+    if name not in BENCHES:
+        raise UnknownName("experiment", name, BENCHES)
+    out = out or Path("build/bench") / name
+    with session.progress(name) as advance:
+
+        def told(done: int, of: int, what: str) -> None:
+            advance(done / max(of, 1), what)
+            session.detail(f"{done}/{of} {what}")
+
+        summary = BENCHES[name].run(
+            BenchOptions(
+                settings=session.settings,
+                out=out,
+                videos=videos,
+                suite=suite,
+                chains=tuple(part.strip() for part in attacks.split(",")) if attacks else (),
+                use=use,
+                clips=clips,
+                workers=workers,
+                seed=seed,
+                progress=told,
+            )
+        )
+    click.echo(summary.rstrip())
+    session.say(f"rows and report stand in {out}")
