@@ -14,6 +14,13 @@ import math
 import torch
 from torch import Tensor, nn
 
+EFFECTS = ((0,), (1,), (4,), (5,), (2,), (6,), (0, 1), (0, 4), (0, 5), (0, 2), (1, 4), (0, 1, 4))
+"""Attributes, by place, whose combinations shift the means: what no later group has explained is left to the next."""
+LOWEST = (2, 6, 6)
+"""How many coefficients over time, rows and columns the attributes shift."""
+SHRINKAGE = 12
+"""Clips of effect 0 that are added to each combination, so that rare ones do not follow single clips."""
+
 
 def cosines(size: int) -> Tensor:
     """The orthonormal DCT-II as a matrix, (size, size): row k is the basis vector of frequency k."""
@@ -24,7 +31,12 @@ def cosines(size: int) -> Tensor:
 
 
 class Gaussian(nn.Module):
-    """A Gaussian with independent cosine coefficients over latents of one shape (channels, time, height, width)."""
+    """A Gaussian with independent cosine coefficients over latents of one shape (channels, time, height, width).
+
+    The means of the lowest coefficients depend on the prompt's attributes: each of `EFFECTS` has a table with one row
+    per combination of values, as in an analysis of variance, and a last row of zeros for "not said". What an effect
+    that was not said would have explained is added to the variances.
+    """
 
     mean: Tensor
     variance: Tensor
@@ -32,12 +44,20 @@ class Gaussian(nn.Module):
     over_rows: Tensor
     over_columns: Tensor
 
-    def __init__(self, shape: tuple[int, int, int, int]) -> None:
+    def __init__(self, shape: tuple[int, int, int, int], attributes: tuple[int, ...] = ()) -> None:
         super().__init__()
+        self.low = (shape[0], *(min(size, limit) for size, limit in zip(shape[1:], LOWEST, strict=True)))
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("variance", torch.ones(shape))
         for name, size in zip(("time", "rows", "columns"), shape[1:], strict=True):
             self.register_buffer(f"over_{name}", cosines(size), persistent=False)
+        self.groups = [
+            [(place, attributes[place]) for place in places] for places in EFFECTS if max(places) < len(attributes)
+        ]
+        for number, group in enumerate(self.groups):
+            cells = math.prod(count for _, count in group)
+            self.register_buffer(f"effect_{number}", torch.zeros(cells + 1, *self.low))
+            self.register_buffer(f"explained_{number}", torch.zeros(self.low))
 
     def forward_transform(self, x: Tensor) -> Tensor:
         """Latents (n, C, t, h, w) -> cosine coefficients of the same shape."""
@@ -49,27 +69,60 @@ class Gaussian(nn.Module):
         x = self.over_rows.T @ x @ self.over_columns
         return (self.over_time.T @ x.flatten(3)).view_as(x)
 
+    def _cells(self, group: list[tuple[int, int]], labels: Tensor) -> Tensor:
+        """Which row of a group's table each label (n, attributes) means, (n,); the last where something is not said."""
+        cell = torch.zeros(len(labels), dtype=torch.long)
+        silent = torch.zeros(len(labels), dtype=torch.bool)
+        for place, count in group:
+            cell = cell * count + labels[:, place]
+            silent |= labels[:, place] >= count
+        return torch.where(silent, math.prod(count for _, count in group), cell)
+
+    def moments(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every coefficient under each label (n, attributes): 2 x (n, C, t, h, w)."""
+        mean = self.mean.expand(len(labels), *self.mean.shape).clone()
+        variance = self.variance.expand_as(mean).clone()
+        _, t, h, w = self.low
+        for number, group in enumerate(self.groups):
+            effect, explained = getattr(self, f"effect_{number}"), getattr(self, f"explained_{number}")
+            cells = self._cells(group, labels)
+            mean[:, :, :t, :h, :w] += effect[cells]
+            variance[:, :, :t, :h, :w] += explained * (cells == len(effect) - 1).view(-1, 1, 1, 1, 1)
+        return mean, variance
+
     @torch.no_grad()
-    def fit(self, latents: Tensor) -> None:
-        """Take means and variances from latents (n, C, t, h, w)."""
-        total, square = torch.zeros_like(self.mean), torch.zeros_like(self.mean)
+    def fit(self, latents: Tensor, labels: Tensor) -> None:
+        """Take means, effects and variances from latents (n, C, t, h, w) and their complete labels (n, attributes)."""
+        _, t, h, w = self.low
+        total, square, lows = torch.zeros_like(self.mean), torch.zeros_like(self.mean), []
         for some in latents.split(256):
             coefficients = self.forward_transform(some.float())
             total += coefficients.sum(0)
             square += coefficients.square().sum(0)
+            lows.append(coefficients[:, :, :t, :h, :w])
         self.mean.copy_(total / len(latents))
-        self.variance.copy_((square / len(latents) - self.mean**2).clamp(min=1e-3))
+        variance = square / len(latents) - self.mean**2
+        rest = torch.cat(lows) - self.mean[:, :t, :h, :w]
+        for number, group in enumerate(self.groups):
+            effect, cells = getattr(self, f"effect_{number}"), self._cells(group, labels)
+            count = torch.bincount(cells, minlength=len(effect)).view(-1, 1, 1, 1, 1)
+            effect.zero_().index_add_(0, cells, rest).div_(count + SHRINKAGE)
+            rest = rest - effect[cells]
+            getattr(self, f"explained_{number}").copy_(effect[cells].square().mean(0))
+        variance[:, :t, :h, :w] = rest.square().mean(0)
+        self.variance.copy_(variance.clamp(min=1e-3))
 
-    def velocity(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def velocity(self, x: Tensor, time: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What is known at x(t), time (n,): velocity and guessed data, like x, and the deviation left, per coefficient.
 
         With r = x - (1 - t) mu and s = t^2 + (1 - t)^2 lambda: E[noise - data | x] = (t - (1 - t) lambda) r / s - mu,
         E[data | x] = mu + (1 - t) lambda r / s, Var[noise - data | x] = lambda / s.
         """
         t = time.view(-1, 1, 1, 1, 1)
-        rest = self.forward_transform(x) - (1 - t) * self.mean
-        total = t**2 + (1 - t) ** 2 * self.variance
-        velocity = (t - (1 - t) * self.variance) * rest / total - self.mean
-        data = self.mean + (1 - t) * self.variance * rest / total
-        left = torch.sqrt(self.variance / total)
+        mean, variance = self.moments(labels)
+        rest = self.forward_transform(x) - (1 - t) * mean
+        total = t**2 + (1 - t) ** 2 * variance
+        velocity = (t - (1 - t) * variance) * rest / total - mean
+        data = mean + (1 - t) * variance * rest / total
+        left = torch.sqrt(variance / total)
         return self.backward_transform(velocity), self.backward_transform(data), left

@@ -98,7 +98,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = c = config
         grid = c.side // c.patch
-        self.gaussian = Gaussian(c.shape)
+        self.gaussian = Gaussian(c.shape, c.attributes)
         self.into = nn.Linear(2 * c.token_values, c.width)
         self.place_time = nn.Parameter(0.02 * torch.randn(c.frames // c.patch_time, 1, 1, c.width))
         self.place_row = nn.Parameter(0.02 * torch.randn(grid, 1, c.width))
@@ -140,7 +140,7 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor) -> Tensor:
         """Velocity of x (n, C, t, h, w) at time (n,) under labels (n, attributes)."""
-        known, guess, left = self.gaussian.velocity(x, time)  # what a Gaussian model says
+        known, guess, left = self.gaussian.velocity(x, time, labels)  # what a Gaussian model says
         t = time.view(-1, 1, 1, 1, 1)
         seen = x / torch.sqrt(t**2 + (1 - t) ** 2)  # (n, C, t, h, w), variance 1
         place = self.place_time + self.place_row + self.place_column

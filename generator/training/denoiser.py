@@ -46,12 +46,12 @@ def held_out_loss(model: Transformer, latents: Tensor, marks: Tensor) -> float:
 class TransformerRun:
     """A training run of the transformer that can be put down and taken up again."""
 
-    def __init__(self, folder: Path, latents: Tensor, weights: Path | None = None) -> None:
+    def __init__(self, folder: Path, latents: Tensor, marks: Tensor, weights: Path | None = None) -> None:
         self.folder, self.path = folder, folder / "transformer.pt"
         self.config = TransformerConfig()
         torch.manual_seed(0)
         self.model = Transformer(self.config)
-        self.model.gaussian.fit(latents)
+        self.model.gaussian.fit(latents, marks)
         self.mean = Transformer(self.config).requires_grad_(False)
         self.mean.load_state_dict(self.model.state_dict())
         self.optimisers = optimisers(self.model.blocks, self.model)
@@ -111,7 +111,7 @@ def train_transformer(folder: Path, *, seconds: float, batch: int, weights: Path
     """
     cache = Cache(folder)
     latents, marks = cache.load()
-    run = TransformerRun(folder, latents, weights)
+    run = TransformerRun(folder, latents, marks, weights)
     test = held_out(folder)
     random = torch.Generator().manual_seed(1000 + run.step)
     began, processor, wrote = time.monotonic(), time.process_time(), time.monotonic()

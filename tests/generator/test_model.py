@@ -83,21 +83,33 @@ class TestGaussian:
         gaussian = Gaussian((1, 1, 1, 1))
         data = 3 + 2 * torch.randn(200_000, 1, 1, 1, 1, generator=random)
         noise = torch.randn(data.shape, generator=random)
-        gaussian.fit(data)
+        gaussian.fit(data, torch.zeros(len(data), 0, dtype=torch.long))
         for t in (0.1, 0.5, 0.9):
             time = torch.full((len(data),), t)
-            velocity, guess, left = gaussian.velocity(flow.noisy(data, noise, time), time)
+            velocity, guess, left = gaussian.velocity(flow.noisy(data, noise, time), time, torch.zeros(len(data), 0))
             error = noise - data - velocity
             assert abs(float(error.mean())) < 0.02
             assert float(error.std()) == pytest.approx(float(left.mean()), rel=0.02)
             assert float((data - guess).std()) == pytest.approx(t * float(left.mean()), rel=0.02)
+
+    def test_what_a_prompt_says_shifts_the_mean_and_what_it_leaves_out_widens_the_variance(self):
+        random = torch.Generator().manual_seed(0)
+        labels = torch.randint(0, 2, (4000, 2), generator=random)
+        shift = torch.tensor([[-3.0, 3.0], [-1.0, 1.0]])
+        centre = shift[0, labels[:, 0]] + shift[1, labels[:, 1]]
+        data = centre.view(-1, 1, 1, 1, 1) + 0.5 * torch.randn(4000, 1, 1, 1, 1, generator=random)
+        gaussian = Gaussian((1, 1, 1, 1), (2, 2))
+        gaussian.fit(data, labels)
+        mean, variance = (each.flatten() for each in gaussian.moments(torch.tensor([[1, 0], [0, 2], [2, 2]])))
+        assert mean.tolist() == pytest.approx([2, -3, 0], abs=0.2)
+        assert variance.tolist() == pytest.approx([0.25, 1.25, 10.25], rel=0.1)
 
 
 class TestTransformer:
     def test_untrained_it_is_the_gaussian_model(self):
         model = Transformer(TINY)
         x, time, labels = torch.randn(2, *TINY.shape), torch.rand(2), torch.tensor([TINY.null] * 2)
-        assert torch.allclose(model(x, time, labels), model.gaussian.velocity(x, time)[0], atol=1e-5)
+        assert torch.allclose(model(x, time, labels), model.gaussian.velocity(x, time, labels)[0], atol=1e-5)
 
     def test_tokens_go_back_where_they_came_from(self):
         model = Transformer(TINY)
