@@ -278,12 +278,6 @@ class Maker:
     marks: Marks
     notes: tuple[str, ...] = ()
 
-    def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """The words of a prompt that have no effect on the built-in model. Raises UsageError for an empty prompt."""
-        from generator.text import parse_prompt
-
-        return parse_prompt(prompt).unknown
-
     def __call__(
         self, wish: Wish, out: Path, *, twin: Path | None = None, force: bool = False, told: Told | None = None
     ) -> MarkedClip:

@@ -47,13 +47,15 @@ def generate(
     """Make a clip from PROMPT: marked in its noise and its luma, signed, remembered."""
     from countermark.wiring import generator, maker, picture
     from generator.marked import Wish
+    from generator.text import parse_prompt
 
     first_frame = picture(image) if image is not None else None
     wish = Wish(prompt, seconds, seed, steps, guidance, first_frame)
+    unknown = parse_prompt(prompt).unknown
     make = maker(session.settings, generator(model), key_names, signer, tsa)
     for note in make.notes:
         session.say(note)
-    for word in make.unknown_words(prompt):
+    for word in unknown:
         session.say(f"the model does not know {word!r}: it is left out of account")
     for number in range(count):
         out = output if count == 1 else output.with_name(f"{output.stem}-{number + 1:03d}{output.suffix}")

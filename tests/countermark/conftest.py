@@ -15,6 +15,7 @@ from countermark.cli import run
 from provenance.video import Clip
 from provenance.video.write import write_clip
 
+
 @dataclass(frozen=True)
 class Done:
     """What a call of the command line left: its exit status and what it said."""
