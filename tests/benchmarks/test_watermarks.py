@@ -75,29 +75,37 @@ class TestChainRows:
     report = {  # noqa: RUF012
         "evidence": [
             {"check": "credentials", "status": "recovered", "manifest": "urn:a", "origin": "captured"},
-            {"check": "pixel-watermark", "found": True, "watermark_id": "8" * 16, "log10_p": -30, "content": "fits"},
+            {
+                "check": "pixel-watermark",
+                "found": True,
+                "key": "public",
+                "watermark_id": "8" * 16,
+                "log10_p": -30,
+                "content": "fits",
+            },
         ],
         "verdict": {"finding": "captured", "grade": "recovered"},
     }
 
     def test_the_way_back_needs_the_id_and_the_signed_manifest(self):
-        kept = row_of(self.report, "8" * 16, "urn:a")
+        kept = row_of(self.report, "8" * 16, "urn:a", "other")
         assert kept["exact"]
         assert kept["manifest"]
         assert kept["origin"]
         assert kept["content"] == "fits"
+        assert not kept["wrong_key"]
 
     def test_another_id_is_a_wrong_one_and_another_manifest_none(self):
-        kept = row_of(self.report, "9" * 16, "urn:b")
+        kept = row_of(self.report, "9" * 16, "urn:b", "other")
         assert (kept["exact"], kept["wrong_id"], kept["manifest"], kept["content"]) == (False, True, False, None)
 
     def test_a_changed_credential_is_no_way_back(self):
         changed = json.loads(json.dumps(self.report))
         changed["evidence"][0]["status"] = "changed"
-        assert not row_of(changed, "8" * 16, "urn:a")["manifest"]
+        assert not row_of(changed, "8" * 16, "urn:a", "other")["manifest"]
 
     def test_the_table_counts_every_arm(self):
-        kept = {**row_of(self.report, "8" * 16, "urn:a"), "psnr_db": 42.3}
+        kept = {**row_of(self.report, "8" * 16, "urn:a", "other"), "psnr_db": 42.3}
         rows = [
             {"task": "chain/a", "of": 1, "arm": "intact", **kept},
             {"task": "chain/b", "of": 1, "arm": "intact", "error": "x"},
