@@ -49,10 +49,10 @@ class Channel:
 
 
 CHANNELS = (
-    Channel("residual-spectrum", "1", residual_spectrum_features, residual_spectrum_names, False, 0.1, False),
+    Channel("residual-spectrum", "1", residual_spectrum_features, residual_spectrum_names, False, 0.3, False),
     Channel("motion", "1", motion_features, motion_names, True, 0.0, False),
     Channel("backbone", "1", _backbone_features, _backbone_names, False, 0.3, True),
 )
 """The channels that are fused into the score."""
-COLOUR_PROBE = Channel("probe: colour and exposure", "1", colour_features, colour_names, False, 0.1, False)
+COLOUR_PROBE = Channel("probe: colour and exposure", "1", colour_features, colour_names, False, 1.0, False)
 """Printed beside the score, never part of it."""

@@ -24,7 +24,7 @@ from detectors.fusion import Head, fusion_of
 from detectors.table import FeatureTable
 
 FOLDS = 5
-TREES = 200
+TREES = 120
 SMALLEST_LEAF = 4
 FUSED = "fused"
 """Name of the fused score beside the channels' names."""

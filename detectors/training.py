@@ -35,7 +35,7 @@ from provenance.files import written_beside
 log = logging.getLogger(__name__)
 Report = Callable[[str, int, int], None]
 """Called with (step, done, all)."""
-DEGRADED_PER_FAMILY = 3
+DEGRADED_PER_FAMILY = 2
 """So many clips of each family are scored after a degradation."""
 ORDINARY_SHARE = 0.995
 """Share of training clips that must not be called odd."""
