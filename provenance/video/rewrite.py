@@ -29,8 +29,16 @@ from provenance.video.encoding import (
     encoder_time_base,
     pixel_format_subsampled,
 )
-from provenance.video.read import Video, luma_plane, upright
-from provenance.video.streams import add_copies, copied, kept_tags, muxer_options, packets_of, stream_tags
+from provenance.video.read import Video, luma_plane, plane_rgb, upright
+from provenance.video.streams import (
+    add_copies,
+    copied,
+    kept_tags,
+    muxer_options,
+    packets_of,
+    place_removed,
+    stream_tags,
+)
 
 LumaChange = Callable[[np.ndarray, float, int], np.ndarray]
 """(luma, seconds, bit depth) -> luma of the same shape and type.
@@ -82,7 +90,7 @@ def rewrite(
     if change is None and encoding is None:
         return copy_streams(video, out, progress=progress, metadata=metadata, location=location)
     job = _Job(video, encoding or near_input(video), out)
-    changer = _luma_changer(change, video.info.rotation_degrees) if change else None
+    changer = _luma_changer(change, job.rotation) if change else None
     return job.run(changer, progress, metadata, location)
 
 
@@ -111,8 +119,11 @@ def copy_streams(
             if packet.stream is main:
                 count += 1
                 _tell(progress, packet.pts, packet.time_base, info.duration_seconds)
+                packet = place_removed(packet) if info.codec == "mjpeg" and not location else packet
             packet.stream = copies[packet.stream.index]
             target.mux(packet)
+    if info.is_still and info.codec != "mjpeg" and not location:
+        dropped = (*dropped, "tags inside the picture were copied, and may say where it was taken")
     return RewriteReport(out, count, info.duration_seconds or 0.0, None, None, dropped)
 
 
@@ -136,10 +147,14 @@ class _Job:
     def __init__(self, video: Video, encoding: Encoding, out: Path, size: tuple[int, int] | None = None) -> None:
         self.video, self.encoding, self.out = video, encoding, out
         info = video.info
-        turned = info.rotation_degrees % 180 != 0
+        self.notes: list[str] = []
+        self.turn_pixels = info.rotation_degrees != 0 and not states_rotation(out)
+        if self.turn_pixels:
+            self.notes.append("the picture was turned upright, since its format cannot say so")
+        self.rotation = 0 if self.turn_pixels else info.rotation_degrees
+        turned = self.rotation % 180 != 0
         self.coded = (info.height, info.width) if turned else (info.width, info.height)
         self.size = size or self.coded
-        self.notes: list[str] = []
         self.pixel_format = encoding.pixel_format or self._nearest_format()
         if self.pixel_format != info.pixel_format and encoding.pixel_format is None:
             self.notes.append(f"pictures converted from {info.pixel_format} to {self.pixel_format}")
@@ -186,6 +201,8 @@ class _Job:
         )
 
     def _prepared(self, frame: av.VideoFrame, change: FrameChange | None, seconds: float) -> av.VideoFrame:
+        if self.turn_pixels:
+            frame = _kept_stamps(_turned(frame, self.video.info.rotation_degrees, self.pixel_format), frame)
         if not self._same_family(frame.format.name):
             frame = _converted(frame, self.pixel_format)
         if (frame.width, frame.height) != self.coded:  # the size changed in mid-stream
@@ -225,8 +242,8 @@ class _Job:
             context.color_range = LIMITED_RANGE if rgb_source else _range_tag(first)
         if info.sample_aspect not in (0, 1):
             context.sample_aspect_ratio = info.sample_aspect
-        if info.rotation_degrees:
-            stream.set_display_rotation(info.rotation_degrees)
+        if self.rotation:
+            stream.set_display_rotation(self.rotation)
 
 
 class _Clock:
@@ -313,6 +330,22 @@ def _converted(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
     return _kept_stamps(frame.reformat(format=wide, dst_colorspace="ITU709", dst_color_range="MPEG"), frame)
 
 
+def states_rotation(out: Path) -> bool:
+    """Whether the container says how pictures are turned: still pictures and the older ones do not."""
+    return out.suffix.lower() in (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+
+
+def _turned(frame: av.VideoFrame, rotation_degrees: int, pixel_format: str) -> av.VideoFrame:
+    """Return an upright frame, by way of RGB."""
+    picture = np.ascontiguousarray(upright(plane_rgb(frame), rotation_degrees))
+    turned = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    if _is_rgb(pixel_format):
+        return turned
+    space: str | int = {5: "ITU601", 6: "ITU601", 9: 9, 10: 9}.get(int(frame.colorspace), "ITU709")
+    levels = "JPEG" if is_full_range(frame) else "MPEG"
+    return turned.reformat(format=pixel_format, dst_colorspace=space, dst_color_range=levels)
+
+
 def _kept_stamps(frame: av.VideoFrame, source: av.VideoFrame) -> av.VideoFrame:
     if frame is not source:
         frame.pts, frame.time_base = source.pts, source.time_base
@@ -361,5 +394,6 @@ __all__ = [
     "copy_streams",
     "near_input",
     "rewrite",
+    "states_rotation",
     "transcode",
 ]

@@ -11,6 +11,7 @@ import av
 import av.error
 
 from provenance.video.container import main_video
+from provenance.video.places import names_a_place, without_place
 
 
 def packets_of(source: av.container.InputContainer, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
@@ -88,18 +89,25 @@ def kept_tags(source: av.container.InputContainer, *, location: bool = True) -> 
     return {
         name: value
         for name, value in source.metadata.items()
-        if name.lower() not in _WRITER_TAGS and (location or not _names_a_place(name.lower()))
+        if name.lower() not in _WRITER_TAGS and (location or not names_a_place(name))
     }
-
-
-def _names_a_place(name: str) -> bool:
-    return any(word in name for word in ("location", "gps", "xyz", "latitude", "longitude"))
 
 
 def stream_tags(stream: av.stream.Stream) -> dict[str, str]:
     """Return the tags of a stream that still hold for its copy."""
     kept = ("language", "title", "creation_time", "handler_name")
     return {name: value for name, value in stream.metadata.items() if name in kept}
+
+
+def place_removed(packet: av.Packet) -> av.Packet:
+    """Return a packet that holds a JPEG picture, without what its Exif block says of the place."""
+    data = without_place(bytes(packet))
+    if len(data) == packet.size:
+        return packet
+    bare = av.Packet(data)
+    bare.stream, bare.time_base = packet.stream, packet.time_base
+    bare.pts, bare.dts, bare.duration, bare.is_keyframe = packet.pts, packet.dts, packet.duration, packet.is_keyframe
+    return bare
 
 
 def muxer_options(out: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from provenance.files import refuse_same_file, written_beside
 from provenance.video.clip import Clip
 from provenance.video.encoding import Encoding
 from provenance.video.read import Video
-from provenance.video.rewrite import RewriteReport, copy_streams, transcode
+from provenance.video.rewrite import RewriteReport, copy_streams, states_rotation, transcode
 from provenance.video.write import encoded
 
 
@@ -44,10 +44,11 @@ def reencode(
     refuse_same_file(path_in, path_out)
     video = Video(path_in)
     info = video.info
-    box = _coded_box(crop, info.width, info.height, info.rotation_degrees) if crop else None
+    rotation = info.rotation_degrees if states_rotation(path_out) else 0
+    box = _coded_box(crop, info.width, info.height, rotation) if crop else None
     shown = (crop[2] // 2 * 2, crop[3] // 2 * 2) if crop else (info.width, info.height)
     size = _scaled(shown, scale)
-    coded = size[::-1] if info.rotation_degrees % 180 else size
+    coded = size[::-1] if rotation % 180 else size
     encoding = Encoding(codec, crf, preset, pixel_format, options or {})
     change = _cropper_and_scaler(box, coded) if crop or scale else None
     with written_beside(path_out, force=force) as part:

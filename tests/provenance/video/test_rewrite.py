@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from provenance.errors import CannotRead
 from provenance.video import Video
@@ -168,6 +169,36 @@ def test_where_it_was_filmed_stays_out_unless_asked_for(tmp_path: Path, make_vid
         rewrite(Video(source), out, brighter, location=wanted)
         assert (b"+48.8577" in out.read_bytes()) is wanted
         assert b"A walk" in out.read_bytes()
+
+
+def photograph(path: Path) -> Path:
+    """A picture taken with the camera turned, that says where: a bright square lies at the top right as shown."""
+    picture = np.full((96, 128, 3), 60, np.uint8)
+    picture[:32, :32] = 230
+    exif = Image.Exif()
+    exif[0x0112], exif[0x8825], exif[0x010F] = 6, {1: "N", 2: (48.0, 51.0, 0.0)}, "A camera"
+    Image.fromarray(picture).save(path, exif=exif, quality=95)
+    return path
+
+
+def test_a_turned_photograph_is_written_upright(tmp_path: Path) -> None:
+    source, out = photograph(tmp_path / "in.jpg"), tmp_path / "out.jpg"
+    report = rewrite(Video(source), out, brighter)
+    assert "upright" in report.dropped[0]
+    before, after = luma_in(source), luma_in(out)
+    assert before.shape == after.shape == (1, 128, 96)
+    assert after[0, :28, -28:].mean() == pytest.approx(234, abs=2)
+    assert after[0, :28, :28].mean() == pytest.approx(64, abs=2)
+
+
+def test_a_copied_photograph_keeps_its_exif_data_but_the_place(tmp_path: Path) -> None:
+    source = photograph(tmp_path / "in.jpg")
+    for wanted in (True, False):
+        rewrite(Video(source), tmp_path / f"{wanted}.jpg", None, location=wanted)
+        exif = Image.open(tmp_path / f"{wanted}.jpg").getexif()
+        assert (0x8825 in exif) is wanted
+        assert (exif[0x0112], exif[0x010F]) == (6, "A camera")
+        assert (luma_in(tmp_path / f"{wanted}.jpg") == luma_in(source)).all()
 
 
 def test_png_keeps_its_colours_while_luma_changes(tmp_path: Path, make_video: MakeVideo) -> None:

@@ -1,0 +1,49 @@
+"""Where something was filmed, as tags of containers and Exif blocks of pictures say it, and leaving that out."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+_GPS_DIRECTORY = 0x8825  # Exif 2.32, 4.6.3: the tag that points to the GPS tags
+_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+_APP1, _START_OF_SCAN = 0xE1, 0xDA
+_WORDS = ("location", "gps", "xyz", "latitude", "longitude")
+
+
+def names_a_place(tag: str) -> bool:
+    """Whether a tag of a container says where something was filmed."""
+    return any(word in tag.lower() for word in _WORDS)
+
+
+def without_place(jpeg: bytes) -> bytes:
+    """Return a JPEG picture whose Exif and XMP blocks no longer say where it was taken; all else stays as it is."""
+    if jpeg[:2] != b"\xff\xd8":
+        return jpeg
+    kept, here = [jpeg[:2]], 2
+    while here + 4 <= len(jpeg) and jpeg[here] == 0xFF and jpeg[here + 1] != _START_OF_SCAN:
+        end = here + 2 + int.from_bytes(jpeg[here + 2 : here + 4], "big")
+        segment = jpeg[here:end]
+        kept.append(_segment_without_place(segment) if segment[1] == _APP1 else segment)
+        here = end
+    return b"".join([*kept, jpeg[here:]])
+
+
+def _segment_without_place(segment: bytes) -> bytes:
+    content = segment[4:]
+    if content.startswith(_XMP):
+        return b"" if b"GPS" in content else segment
+    if not content.startswith(_EXIF):
+        return segment
+    exif = Image.Exif()
+    try:
+        exif.load(content)
+        if _GPS_DIRECTORY not in exif:
+            return segment
+        del exif[_GPS_DIRECTORY]
+        content = exif.tobytes()
+    except (SyntaxError, ValueError, KeyError, OSError):  # a block that cannot be read may say anything
+        return b""
+    return segment[:2] + (len(content) + 2).to_bytes(2, "big") + content
+
+
+__all__ = ["names_a_place", "without_place"]
