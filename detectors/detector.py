@@ -7,18 +7,12 @@ everything it learned from, or a score between the two classes.
 
 from __future__ import annotations
 
-import numpy as np
-
+from detectors.applicability import not_natural
 from detectors.calibration import probability_generated
 from detectors.canonical import FRAMES, FULL_SQUARE, SMALLEST_SQUARE, CanonicalFrames, CanonicalView
 from detectors.suite import Suite, ViewScores, shipped_suite
 from provenance.evidence import ChannelScore, DetectorEvidence, DetectorStatus, Evidence
 from provenance.video import VideoInfo, Window
-
-STILL_CHANGE = 0.2
-"""Mean change of canonical luma between neighbouring frames (8-bit levels) under which nothing moves."""
-FLAT_SHARE = 0.75
-"""Share of 8 x 8 blocks of one level (spread under half a level) above which a picture was drawn."""
 
 
 class Detector:
@@ -63,28 +57,6 @@ class Detector:
 
 def _not_applicable(reason: str) -> DetectorEvidence:
     return DetectorEvidence("not_applicable", reasons=(reason,))
-
-
-def not_natural(views: list[CanonicalFrames]) -> str:
-    """Why detectors have nothing to say of such frames; empty if they have."""
-    if max(change_per_frame(view) for view in views) < STILL_CHANGE:
-        return "nothing moves: detectors need moving pictures"
-    if min(flat_share(view) for view in views) > FLAT_SHARE:
-        return "flat areas as in a test pattern, a screen or a drawing"
-    return ""
-
-
-def change_per_frame(view: CanonicalFrames) -> float:
-    """Mean absolute difference of luma between neighbouring frames, 8-bit levels."""
-    return float(np.abs(np.diff(view.luma, axis=0)).mean())
-
-
-def flat_share(view: CanonicalFrames) -> float:
-    """Share of 8 x 8 blocks of every fourth frame whose luma spreads by less than half a level."""
-    luma = view.luma[::4]
-    frames, height, width = luma.shape
-    blocks = luma.reshape(frames, height // 8, 8, width // 8, 8)
-    return float((blocks.std(axis=(2, 4)) < 0.5).mean())
 
 
 def judged(suite: Suite, views: list[CanonicalFrames], scores: ViewScores) -> DetectorEvidence:

@@ -51,6 +51,10 @@ class Head:
     fusion: Fusion
     band: InconclusiveBand
 
+    def __post_init__(self) -> None:
+        if tuple(self.scales) != self.fusion.channels:
+            raise ValueError("scales stand in the order of the fusion")
+
     def ratios(self, logits: Mapping[str, Values]) -> Values:
         """(clips, channels) calibrated log-likelihood ratios."""
         return np.stack([scale.log_likelihood_ratio(logits[name]) for name, scale in self.scales.items()], axis=-1)

@@ -102,6 +102,7 @@ def save_suite(suite: Suite, path: Path) -> str:
     }
     with written_beside(path, force=True) as part:
         save_file(arrays, part, metadata={"config": json.dumps(config, sort_keys=True)})
+        part.chmod(0o644)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -115,7 +116,7 @@ def load_suite(path: Path = WEIGHTS) -> Suite:
         _refuse_other_form(config, path, hint)
         fusion = config["fusion"]
         head = Head(
-            {name: PlattScale(**scale) for name, scale in config["scales"].items()},
+            {name: PlattScale(**config["scales"][name]) for name in fusion["channels"]},
             Fusion(tuple(fusion["channels"]), tuple(fusion["weights"]), fusion["offset"]),
             InconclusiveBand(**config["band"]),
         )
