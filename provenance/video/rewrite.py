@@ -49,7 +49,7 @@ where the file says so. seconds: from the first frame. The array belongs to the 
 FrameChange = Callable[[av.VideoFrame, float], av.VideoFrame]
 Progress = Callable[[float], None]
 
-_RGB_ENCODERS = frozenset({"png", "gif", "libx264rgb"})
+_SWS_BT709, _SWS_BT601, _SWS_BT2020 = 1, 5, 9  # matrices as libswscale counts them
 _log = logging.getLogger(__name__)
 
 
@@ -341,7 +341,7 @@ def _turned(frame: av.VideoFrame, rotation_degrees: int, pixel_format: str) -> a
     turned = av.VideoFrame.from_ndarray(picture, format="rgb24")
     if _is_rgb(pixel_format):
         return turned
-    space: str | int = {5: "ITU601", 6: "ITU601", 9: 9, 10: 9}.get(int(frame.colorspace), "ITU709")
+    space = {5: _SWS_BT601, 6: _SWS_BT601, 9: _SWS_BT2020, 10: _SWS_BT2020}.get(int(frame.colorspace), _SWS_BT709)
     levels = "JPEG" if is_full_range(frame) else "MPEG"
     return turned.reformat(format=pixel_format, dst_colorspace=space, dst_color_range=levels)
 
