@@ -31,7 +31,10 @@ REFERENCE_FRAMES = 240  # a longer clip is sampled more thinly
 SKETCH_INTERVAL_SECONDS = 0.125  # finer than the reference's, so that a trim falls between no two frames of a motion
 SKETCH_FRAMES = 960
 THUMBNAIL_SIDE = 64
+MINIMUM_BITS = 24  # pairs of cells a frame, for a comparison to say anything
 RELIABLE_LEVELS = 1.5  # difference of two cell means, in 8-bit luma levels, that a codec rarely turns round
+
+FLAT_LEVELS = 0.1  # smaller differences in an examined clip are no differences
 
 _SAMPLES = 8  # per cell and direction
 _COVERED_SHARE = 0.9  # of a cell's samples inside the examined frame, for the cell to be compared
@@ -39,6 +42,9 @@ _PLACEMENT_SHARE = 0.6  # of the largest coverage, for a placement to be tried
 _OVERLAP_SHARE = 0.6  # of the shorter clip, for a shift in time to be tried
 _HEADER = struct.Struct("<4sIIIH")
 _MAGIC = b"CMF1"
+_MOST_PLACEMENTS = 64
+_ROUGH_FRAMES = 5
+_EXAMINED_PER_RESULT = 8
 _MOST_FRAMES = 4 * REFERENCE_FRAMES  # a hostile manifest cannot make the comparison slow
 _ROW_BYTES = 2 * (BITS // 8)
 
@@ -238,30 +244,63 @@ def compare(
 
 
 class Shelf:
-    """Fingerprints in memory, searched one by one: a few milliseconds per hundred clips."""
+    """Fingerprints in memory: a few frames of the query are compared with all frames of all clips, bit by bit; the
+    clips that come near are then compared in full.
+    """
 
     def __init__(self) -> None:
         self.last_number = 0
-        self._rows: list[tuple[str, Fingerprint]] = []
+        self._clips: list[tuple[str, bytes]] = []
+        self._rows: list[np.ndarray] = []  # uint64 (frames, 2, 5) per clip
+        self._packed: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._clips)
 
-    def add(self, number: int, name: str, fingerprint: Fingerprint) -> None:
-        """Put a fingerprint on the shelf under its row number in the repository."""
-        self._rows.append((name, fingerprint))
+    def add(self, number: int, name: str, content: bytes) -> None:
+        """Put a serialised fingerprint on the shelf under its row number in the repository."""
+        fingerprint = Fingerprint.from_bytes(content)
+        self._clips.append((name, content))
+        self._rows.append(_packed(fingerprint.signs, fingerprint.reliable))
+        self._packed = None
         self.last_number = max(self.last_number, number)
 
     def nearest(self, query: Fingerprint, limit: int) -> list[tuple[str, int]]:
         """Return (name, distance) of the nearest fingerprints, the mirror image of the query tried as well."""
-        rows = []
+        if not self._clips:
+            return []
         variants = (query.chips, _mirrored(query.chips))
-        for name, fingerprint in self._rows:
-            distances = [_distance_of_chips(fingerprint, query, chips) for chips in variants]
-            known = [distance for distance in distances if distance is not None]
+        rough = np.minimum(*(self._rough(chips) for chips in variants))
+        rows = []
+        for index in np.argsort(rough, kind="stable")[: _EXAMINED_PER_RESULT * limit]:
+            name, content = self._clips[index]
+            found = [_distance_of_chips(Fingerprint.from_bytes(content), query, chips) for chips in variants]
+            known = [distance for distance in found if distance is not None]
             if known:
                 rows.append((min(known), name))
         return [(name, distance) for distance, name in sorted(rows)[:limit]]
+
+    def _rough(self, chips: np.ndarray) -> np.ndarray:
+        """float64 (clips,): share of bits that differ in the nearest frame, mean over a few frames of the query."""
+        if self._packed is None:
+            self._packed = np.concatenate(self._rows)
+        starts = np.cumsum([0, *(len(rows) for rows in self._rows[:-1])])
+        picked = chips[np.unique(np.linspace(0, len(chips) - 1, _ROUGH_FRAMES).round().astype(int))]
+        shares = []
+        for frame in _packed(picked > 0, picked != 0):
+            both = self._packed[:, 1] & frame[1]
+            bits = np.bitwise_count(both).sum(axis=1)
+            wrong = np.bitwise_count((self._packed[:, 0] ^ frame[0]) & both).sum(axis=1)
+            share = np.where(bits < MINIMUM_BITS, 0.5, wrong / np.maximum(bits, 1))
+            shares.append(np.minimum.reduceat(share, starts))
+        return np.asarray(np.mean(shares, axis=0))
+
+
+def _packed(signs: np.ndarray, reliable: np.ndarray) -> np.ndarray:
+    """Pack bool (n, 264) twice into uint64 (n, 2, 5): the signs, and which of them are reliable."""
+    both = np.stack([signs, reliable], axis=1)
+    padded = np.pad(both, ((0, 0), (0, 0), (0, -BITS % 64)))
+    return np.packbits(padded, axis=2).view(np.uint64)
 
 
 def _distance_of_chips(reference: Fingerprint, query: Fingerprint, chips: np.ndarray) -> int | None:
@@ -279,7 +318,8 @@ def _mirrored(chips: np.ndarray) -> np.ndarray:
 def _compare_placed(reference: Fingerprint, sketch: Sketch, to_thumbnail: np.ndarray, speed: float) -> Resemblance:
     differences, known = _differences(sketch.thumbnails, to_thumbnail)
     scale = np.maximum(np.median(np.abs(differences[:, known]), axis=1, keepdims=True), 0.5) if known.any() else 1.0
-    chips = np.where(known, np.clip(differences / scale, -1.0, 1.0), 0.0).astype(np.float32)
+    clear = known & (np.abs(differences) >= FLAT_LEVELS)
+    chips = np.where(clear, np.clip(differences / scale, -1.0, 1.0), 0.0).astype(np.float32)
     return _best_shift(reference, sketch.times_seconds * speed, chips, sketch.interval_seconds * speed, speed)
 
 
@@ -307,11 +347,8 @@ def _best_shift(
         error = 0.5 - 0.5 * agreement[rows, columns].sum() / total
         if error < lowest:
             lowest = error
-            best = Resemblance(round(256 * error), round(bits), len(rows), round(shift / speed, 3))
+            best = Resemblance(round(256 * error), round(bits), len(rows), round(float(shift) / speed, 3))
     return best
-
-
-MINIMUM_BITS = 24  # pairs of cells a frame, for a comparison to say anything
 
 
 def _pairs(marks: np.ndarray, times: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
@@ -344,8 +381,11 @@ def _placements(reference: Fingerprint, sketch: Sketch, alignment: Alignment | N
     from_tiles = np.linalg.inv(to_tiles)
     corners = to_tiles @ np.array([[0, sketch.width, 0, sketch.width], [0, 0, sketch.height, sketch.height], [1] * 4])
     to_small = np.diag([width / sketch.width, height / sketch.height, 1.0])
+    moves = [*itertools.product(_whole_tiles(corners[0], across), _whole_tiles(corners[1], down))]
+    if len(moves) > _MOST_PLACEMENTS:  # no crop that anybody would look at
+        return []
     found: list[tuple[int, np.ndarray]] = []
-    for right, below in itertools.product(_whole_tiles(corners[0], across), _whole_tiles(corners[1], down)):
+    for right, below in moves:
         from_unit = np.array([[across, 0.0, -right], [0.0, down, -below], [0.0, 0.0, 1.0]])
         to_thumbnail = (to_small @ from_tiles @ from_unit)[:2]
         found.append((int(_coverage(to_thumbnail, (height, width)).sum()), to_thumbnail))
@@ -358,7 +398,7 @@ def _whole_tiles(corners: np.ndarray, extent: float) -> range:
     low, high = float(corners.min()), float(corners.max())
     slack = 0.5 * min(high - low, extent)
     first, last = math.ceil(slack - high), math.floor(extent - slack - low)
-    return range(first, min(last, first + 63) + 1)
+    return range(first, min(last, first + _MOST_PLACEMENTS) + 1)
 
 
 def _sample_points(to_thumbnail: np.ndarray) -> np.ndarray:

@@ -153,7 +153,7 @@ class ManifestRepository:
                 .order_by(fingerprints.c.number)
             )
             for number, manifest_id, content in connection.execute(query):
-                self._shelf.add(number, manifest_id, Fingerprint.from_bytes(content))
+                self._shelf.add(number, manifest_id, content)
         found = self._shelf.nearest(Fingerprint.from_bytes(fingerprint), limit)
         return [FingerprintMatch(manifest_id, distance) for manifest_id, distance in found]
 
