@@ -182,13 +182,21 @@ def subset_rows(features: CorpusFeatures, fused: OutOfFold) -> list[Row]:
     rows = []
     for name in (FUSED, *(channel.name for channel in CHANNELS)):
         cross = cross_scores(features.clips, features.table, fused.scores[name])
-        rows.append(score_row(name, "talking heads", cross.subset(heads), pair_area(cross.subset(heads))))
-        few = cross.subset(matched)
+        talking, few = cross.subset(heads), cross.subset(matched)
+        if has_both_classes(talking):
+            rows.append(score_row(name, "talking heads", talking, pair_area(talking)))
+        if not has_both_classes(few):
+            continue
         pairs = pairs_of(few)
         group = np.array(few.levels[1])
         same = group[pairs.generated][:, None] == group[pairs.filmed][None]
         rows.append(score_row(name, "matched pairs", few, pair_area(few, same)) | {"groups": len(groups)})
     return rows
+
+
+def has_both_classes(cross: CrossScores) -> bool:
+    """Whether there is anything to compare."""
+    return bool(cross.generated.any() and (~cross.generated).any())
 
 
 def _matched_groups(clips: Sequence[CorpusClip]) -> set[str]:
