@@ -100,8 +100,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "nothing": "Nothing was found that tells where this clip comes from. This speaks neither for "
         "it nor against it.",
         # conflicts
-        "copied": "A watermark in this clip leads to a manifest of different content: the watermark "
-        "was probably copied here from another clip.",
+        "copied": "A watermark in this clip leads to a manifest of different content: it was copied "
+        "here from another clip, or this clip was changed beyond recognition.",
         "two_manifests": "The credential in the file and the one that a watermark in it leads to are "
         "different, and neither descends from the other.",
         "captured_and_generated": "{Signer} signed this clip as filmed with a camera, and a watermark of generated "
