@@ -54,8 +54,9 @@ CANDIDATE_FINGERPRINT_DISTANCE = 40
 """A clip in the repository is a candidate when whole frames differ in at most this many of 256 bits."""
 GENERATED_LOG_LIKELIHOOD_RATIO = 0.0
 """A score outside the detector's own inconclusive band speaks for "generated" above this."""
-UNMARKED_SECONDS = 2.0
-"""So much examined time without a generation watermark makes a clip generated in part, where other time carries one."""
+UNMARKED_SECONDS: Mapping[str, float] = MappingProxyType({"pixel-watermark": 2.0, "latent-watermark": 4.0})
+"""So much examined time without a generation watermark makes a clip generated in part, where other time carries one;
+more of the latent watermark, since a stretch that is hard to invert hides it."""
 EDGE_SECONDS = 0.5
 """How far the end of a span may be off."""
 
@@ -357,9 +358,9 @@ def _in_part(case: _Case, line: _Line) -> _Line:
     covered = merged((start - EDGE_SECONDS, end + EDGE_SECONDS) for mark in marks for start, end in mark.spans)
     if not covered:
         return line
-    for check in {mark.check for mark in marks}:
+    for check in sorted({mark.check for mark in marks}):
         examined = merged(span for mark in case.watermarks if mark.check == check for span in mark.examined)
-        if _seconds(examined) - _seconds(_common(examined, covered)) >= UNMARKED_SECONDS:
+        if _seconds(examined) - _seconds(_common(examined, covered)) >= UNMARKED_SECONDS[check]:
             spans = merged(span for mark in marks for span in mark.spans)
             said = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in spans[:4]) + (
                 " …" if len(spans) > 4 else ""

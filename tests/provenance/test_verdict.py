@@ -225,6 +225,12 @@ def test_seconds_that_were_not_examined_say_nothing() -> None:
     assert verdict_of(late).finding == "generated"
 
 
+def test_a_hidden_stretch_of_the_latent_watermark_is_no_second_half() -> None:
+    latent = replace(mark(((0.0, 2.0),)), check="latent-watermark")
+    assert verdict_of(replace(latent, examined=((0.0, 4.0),))).finding == "generated"
+    assert verdict_of(replace(latent, examined=((0.0, 6.6),))).finding == "generated_in_part"
+
+
 def test_two_ids_that_share_a_film_cover_it_together() -> None:
     both = verdict_of(mark(((0.0, 5.0),)), mark(((5.0, 10.0),), number=2))
     assert both.finding == "generated"
