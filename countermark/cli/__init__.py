@@ -33,12 +33,13 @@ def countermark() -> None:
 
 
 def _register() -> None:
-    from countermark.cli import attack, bench, certs, doctor, generate, keys, sign, train, trust, verify
+    from countermark.cli import attack, bench, certs, demo, doctor, generate, keys, sign, train, trust, verify
 
     for command in (
         attack.attack,
         bench.bench,
         certs.certs,
+        demo.demo,
         doctor.doctor,
         generate.generate,
         keys.keys,

@@ -35,6 +35,10 @@ def show(console: Console, report: Report, *, details: bool = False) -> None:
     console.print(_head(report))
     console.print(Padding(Text(report.verdict.statement), (0, 0, 0, 2)))
     console.print(Padding(_evidence(lines_of(report.evidence), details), (0, 0, 0, 2)))
+    for item in report.not_examined:
+        console.print(
+            Padding(Text(f"not examined: {printable(item.what)} ({printable(item.why)})", "dim"), (0, 0, 0, 2))
+        )
     for warning in report.warnings:
         console.print(Padding(Text(f"▲ {printable(warning)}", style="red"), (0, 0, 0, 2)))
     console.print()
