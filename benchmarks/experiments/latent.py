@@ -46,6 +46,7 @@ def run_clips(
     """Sample `clips` clips, the scenes in turn, and read both watermarks; rows and report go into `out`."""
     from generator.weights import FOLDER
 
+    built_in_model()  # what is wrong with the weights is wrong with every clip: say so at once
     tasks = [
         Task(f"latent/{subject.name}", CLIP_ARMS, {"subject": subject, "seed": seed}, seed_of(subject.name, seed))
         for subject in scene_subjects(clips, seed=seed, shape=SceneShape())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.attacks import attack_clip, parse_chain
-from benchmarks.marks import MARKS, Twins, bench_id, bench_key
+from benchmarks.marks import MARKS, Twins, bench_id, bench_key, built_in_model
 from benchmarks.report import write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.tables import watermark_report
@@ -69,12 +69,14 @@ def run_watermarks(
 
     videos: see `benchmarks.videos.subjects`; None renders scenes. The latent watermark is always measured on clips
     that the built-in model makes. chains: instead of the suite's. A run that was stopped goes on where it was.
-    Raises UnknownName for a suite, watermark or attack, UsageError and CannotRead for the videos.
+    Raises UnknownName for a suite, watermark or attack, UsageError and CannotRead for the videos, WeightsError.
     """
     plan = planned(suite, chains)
     for name in watermarks:
         if name not in MARKS:
             raise UnknownName("watermark", name, MARKS)
+    if "latent" in watermarks:
+        built_in_model()  # what is wrong with the weights is wrong with every clip: say so at once
     source = str(videos) if videos is not None else f"scenes:{plan.clips}"
     clips = {
         "pixel": subjects(source, use=use, seed=seed, shape=plan.shape, corpus=corpus) if "pixel" in watermarks else [],

@@ -1,0 +1,165 @@
+"""What the commands cost: `sign` against the same transcode, memory against length, and making a clip.
+
+Every measurement is a process of its own, as a person would start it: its wall clock, the processor time of it and of
+all its workers, and the largest resident memory of any of them. On a busy machine trust the processor time.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import Report, Table, write_report
+from benchmarks.runs import Progress, Row, Task, run_tasks
+from provenance.video import Clip
+from provenance.video.encoding import created
+from provenance.video.write import write_clip
+
+HEIGHT, WIDTH, RATE = 720, 1280, 24
+SHORT_SECONDS, LONG_SECONDS = 10, 600
+ARMS = ("transcode", "sign", "verify", "sign long", "verify long", "generate")
+PROMPT = "waves roll slowly over the ocean at sunset"
+_MAIN = "import sys; from countermark.cli import main; main(sys.argv[1:])"
+_TRANSCODE = (
+    "import sys; from pathlib import Path; from provenance.video import Video; "
+    "from provenance.video.rewrite import near_input, rewrite; video = Video(Path(sys.argv[1])); "
+    "rewrite(video, Path(sys.argv[2]), None, encoding=near_input(video))"
+)
+
+
+def run_speed(
+    out: Path,
+    *,
+    arms: Sequence[str] = ARMS,
+    short_seconds: int = SHORT_SECONDS,
+    long_seconds: int = LONG_SECONDS,
+    repeats: int = 3,
+    progress: Progress | None = None,
+) -> Report:
+    """Time the commands one after another; rows and report go into `out`. The long clip is measured once."""
+    tasks = []
+    for arm in arms:
+        seconds = long_seconds if arm.endswith("long") else short_seconds
+        count = 1 if arm.endswith("long") else repeats
+        tasks += [Task(f"{arm}/{n}", (arm,), {"seconds": seconds}) for n in range(count)]
+    settings = {"experiment": "speed", "short_seconds": short_seconds, "long_seconds": long_seconds, "repeats": repeats}
+    rows = run_tasks(tasks, measure, out, settings=settings, progress=progress)
+    report = speed_report(rows, settings)
+    write_report(report, out)
+    return report
+
+
+def measure(task: Task) -> list[Row]:
+    """Time one command once."""
+    arm, seconds = task.arms[0], task.arguments["seconds"]
+    with tempfile.TemporaryDirectory(prefix="countermark-speed-") as name:
+        folder = Path(name)
+        source, signed = folder / "source.mp4", folder / "signed.mp4"
+        if arm == "generate":
+            command = [_MAIN, "generate", PROMPT, "-o", str(folder / "made.mp4"), "--seed", "0"]
+        else:
+            write_source(source, seconds)
+            command = {
+                "transcode": [_TRANSCODE, str(source), str(signed)],
+                "sign": [_MAIN, "sign", str(source), "-o", str(signed)],
+                "verify": [_MAIN, "verify", str(source)],
+            }[arm.split()[0]]
+        return [{"arm": arm, "clip_seconds": seconds, **timed(command, folder / "home")}]
+
+
+def timed(command: Sequence[str], home: Path) -> Row:
+    """Run Python code with arguments; return seconds of wall clock, of processor, and MiB of the largest process."""
+    environment = {**os.environ, "COUNTERMARK_HOME": str(home)}
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        environment.pop(name, None)  # as many threads as a person would get
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-c", *command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise ValueError(f"the command left with {process.returncode}")
+    unit = 1024 if sys.platform == "linux" else 1024 * 1024
+    return {
+        "wall_seconds": round(time.monotonic() - started, 2),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
+        "peak_mib": round(usage.ru_maxrss / unit, 1),
+    }
+
+
+def write_source(path: Path, seconds: int) -> None:
+    """Write a 720p clip: one second of a drifting texture, encoded once, its packets repeated to the length wanted."""
+    grain = np.random.default_rng(0).normal(0, 6, (HEIGHT, WIDTH))
+    x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    pictures = []
+    for frame in range(RATE):
+        turn = 2 * np.pi * frame / RATE
+        luma = 128 + 60 * np.sin(x / 40 + turn) * np.cos(y / 30) + np.roll(grain, 4 * frame, axis=1)
+        pictures.append(np.clip(luma, 0, 255).astype(np.uint8))
+    second = path.with_name("second.mp4")
+    write_clip(Clip.at_rate(np.repeat(np.stack(pictures)[..., None], 3, axis=-1), RATE), second, crf=20, force=True)
+    _repeat(second, path, seconds)
+
+
+def _repeat(second: Path, path: Path, times: int) -> None:
+    import av
+
+    with av.open(str(second)) as reader, created(path) as writer:
+        stream = reader.streams.video[0]
+        copy = writer.add_stream_from_template(stream)
+        packets = [packet for packet in reader.demux(stream) if packet.dts is not None]
+        length = round(1 / stream.time_base)
+        stamps = [(packet.pts, packet.dts, bytes(packet), packet.is_keyframe) for packet in packets]
+        for turn in range(times):
+            for pts, dts, data, key in stamps:
+                packet = av.Packet(data)
+                packet.pts, packet.dts, packet.time_base = pts + turn * length, dts + turn * length, stream.time_base
+                packet.is_keyframe = key
+                packet.stream = copy
+                writer.mux(packet)
+
+
+def speed_report(rows: Sequence[Row], settings: Row) -> Report:
+    """Summarise the rows: medians over the repeats."""
+    lines = []
+    results: dict[str, Any] = {}
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        good = [row for row in rows if row["arm"] == arm and "error" not in row]
+        if not good:
+            lines.append((arm, "failed", "", "", "0"))
+            continue
+        middle = {
+            name: float(np.median([row[name] for row in good])) for name in ("wall_seconds", "cpu_seconds", "peak_mib")
+        }
+        results[arm] = middle
+        lines.append(
+            (
+                arm,
+                f"{middle['wall_seconds']:.1f}",
+                f"{middle['cpu_seconds']:.1f}",
+                f"{middle['peak_mib']:.0f}",
+                str(len(good)),
+            )
+        )
+    header = ("command", "wall clock, s", "processor, s", "largest process, MiB", "repeats")
+    sentences = [
+        f"A synthetic {HEIGHT}p clip of {settings['short_seconds']} s (long: {settings['long_seconds']} s), medians."
+    ]
+    if {"transcode", "sign"} <= results.keys():
+        ratio = results["sign"]["cpu_seconds"] / results["transcode"]["cpu_seconds"]
+        sentences.append(f"Signing takes {ratio:.2f} times the processor time of the same transcode without watermark.")
+    for command in ("sign", "verify"):
+        if {command, f"{command} long"} <= results.keys():
+            ratio = results[f"{command} long"]["peak_mib"] / results[command]["peak_mib"]
+            sentences.append(f"The long clip takes {ratio:.2f} times the memory of the short one in {command}.")
+    table = Table("What the commands cost", header, tuple(lines))
+    return Report("Speed and memory", tuple(sentences), (table,), (), settings, results)
