@@ -7,9 +7,10 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from provenance.errors import NeedsExtra, UsageError
+from provenance.errors import CountermarkError, NeedsExtra, UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,7 +27,7 @@ def pmap(
     workers: 1 works in this process, more in that many spawned processes, for which function and items must be
     picklable. ray_address: a Ray cluster to use instead ("local" starts one on this machine).
     An exception of the function is raised at its item's place. Raises UsageError for fewer than one worker, NeedsExtra
-    without Ray.
+    without Ray, CountermarkError when a process is killed.
     """
     if workers < 1:
         raise UsageError(f"{workers} workers cannot do anything", hint="one or more")
@@ -47,6 +48,10 @@ def _in_processes(function: Callable[[Item], Result], items: Iterable[Item], wor
             for item in itertools.islice(rest, 1):
                 waiting.append(pool.submit(function, item))
             yield done
+    except BrokenProcessPool as error:
+        raise CountermarkError(
+            "a working process was killed from outside", hint="use fewer workers; is there enough memory?"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

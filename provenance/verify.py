@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from provenance import recovery
-from provenance.errors import CannotRead
+from provenance.errors import CannotRead, RepositoryError
 from provenance.evidence import CredentialsEvidence, Evidence
 from provenance.examination import Examination, MakeChecks, NotExamined, examine, examine_recovered
 from provenance.parallel import pmap
@@ -30,6 +31,7 @@ from provenance.verdict import IGNORED, Verdict, judge, warnings_of
 
 SCHEMA_VERSION = 1
 KEYFRAMES = 6
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,12 @@ def verify(
     run = worker or warm_worker()
     file = Path(path)
     seen: Examination = run.run(examine, file, make_checks, limits or Limits(), keyframes, progress=progress)
-    evidence, context = seen.evidence, _own_context(seen.evidence)
+    evidence, context, missed = seen.evidence, _own_context(seen.evidence), list(seen.not_examined)
     if recover is not None:
-        evidence, context = recovery.recover(
-            seen.evidence, recover, lambda stores: run.run(examine_recovered, file, make_checks, stores)
-        )
+        try:
+            evidence, context = recovery.recover(seen.evidence, recover, _reader(run, file, make_checks))
+        except RepositoryError as error:  # what was measured keeps its say
+            missed.append(NotExamined("manifest repository", error.message))
     judged, verdict = judge(evidence)
     return Report(
         file=str(path),
@@ -121,7 +124,7 @@ def verify(
         verdict=verdict,
         evidence=judged,
         context=context,
-        not_examined=seen.not_examined,
+        not_examined=tuple(missed),
         warnings=warnings_of(judged),
         tool=tool,
         seconds=time.monotonic() - began,
@@ -167,6 +170,19 @@ class _Task:
             )
         except CannotRead as error:
             return Unread(str(path), error.message, error.hint)
+
+
+def _reader(run: Runner, file: Path, make_checks: MakeChecks) -> recovery.ReadStores:
+    """Examine stored manifests in the worker; one that breaks it counts as unreadable, the file does not."""
+
+    def read(stores: tuple[bytes, ...]) -> Sequence[Sequence[Evidence]]:
+        try:
+            return run.run(examine_recovered, file, make_checks, stores)
+        except CannotRead as error:
+            _log.warning("%s: the manifest that its watermark leads to cannot be examined: %s", file, error.message)
+            return [()] * len(stores)
+
+    return read
 
 
 def _own_context(evidence: Iterable[Evidence]) -> Context:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from provenance.errors import NeedsExtra, UsageError
+from provenance.errors import CountermarkError, NeedsExtra, UsageError
 from provenance.parallel import pmap
 
 
@@ -49,6 +50,17 @@ def test_an_error_is_raised_at_its_place(workers: int) -> None:
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ValueError, match="two"):
         next(results)
+
+
+def die(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_killed_process_is_one_line_with_a_hint() -> None:
+    with pytest.raises(CountermarkError, match="killed") as caught:
+        list(pmap(die, [1], workers=2))
+    assert "fewer workers" in caught.value.hint
 
 
 def test_no_worker_at_all_is_a_mistake() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,8 +23,8 @@ from provenance.credentials.manifest import (
 )
 from provenance.credentials.signing import media_type_of, sign_file
 from provenance.credentials.trust import Trust, load_trust
-from provenance.errors import CannotRead, WeightsError
-from provenance.evidence import Check, CredentialsEvidence, Evidence, WatermarkEvidence
+from provenance.errors import CannotRead, RepositoryError, WeightsError
+from provenance.evidence import Check, CredentialsEvidence, Evidence, FingerprintMatch, WatermarkEvidence
 from provenance.keys import PUBLIC, Key, KeyStream
 from provenance.repository import Fingerprint, FingerprintCheck, ManifestRepository
 from provenance.repository.fingerprint import sketch_of
@@ -242,9 +243,10 @@ def _without_seconds(item: Report | Unread) -> str:
 
 def test_the_worker_gives_the_same_evidence_as_this_process(studio: Studio, stripped: Path) -> None:
     heard: list[float] = []
+    without_pixels = replace(studio, recipe=replace(studio.recipe, streams=()))
     with Worker() as worker:
-        there = verify(stripped, studio.recipe, recover=studio.repository, worker=worker, progress=heard.append)
-    here = studio.verify(stripped)
+        there = verify(stripped, without_pixels.recipe, recover=studio.repository, worker=worker, progress=heard.append)
+    here = without_pixels.verify(stripped)
     assert _without_seconds(there) == _without_seconds(here)
     assert heard == sorted(heard)
     assert heard
@@ -293,6 +295,61 @@ def test_a_check_that_fails_leaves_the_others_their_say(stripped: Path, step: st
     report = verify(stripped, lambda: [Unready(step), FingerprintCheck()], worker=InProcess(), keyframes=0)
     assert [item.to_json() for item in report.not_examined] == [{"what": "detectors", "why": "weights are missing"}]
     assert [item.check for item in report.evidence] == ["fingerprint"]
+
+
+class Broken(ManifestRepository):
+    """A repository whose database fails in the middle of the work."""
+
+    def nearest(self, fingerprint: bytes, limit: int = 5) -> list[FingerprintMatch]:
+        raise RepositoryError("the disk went away", hint="plug it in")
+
+
+def test_a_repository_that_fails_leaves_the_evidence_its_say(stripped: Path, tmp_path: Path) -> None:
+    broken = Broken(tmp_path / "broken.db")
+    report = verify(stripped, FingerprintOnly(), recover=broken, worker=InProcess())
+    assert [item.to_json() for item in report.not_examined] == [
+        {"what": "manifest repository", "why": "the disk went away"}
+    ]
+    assert [item.check for item in report.evidence] == ["fingerprint"]
+
+
+@dataclass(frozen=True)
+class Crashing:
+    """Checks whose reader of manifests takes the worker down."""
+
+    def __call__(self) -> Sequence[Check]:
+        return [CrashingCredentials(), PixelWatermarkCheck((PUBLIC.stream("pixel/1"),))]
+
+
+class CrashingCredentials:
+    name = "credentials"
+
+    def examine(self, video: Video) -> list[Evidence]:
+        return [CredentialsEvidence("absent")]
+
+    def examine_recovered(self, manifest_bytes: bytes) -> list[Evidence]:
+        os._exit(7)
+
+
+@pytest.mark.slow
+def test_a_stored_manifest_that_breaks_the_worker_does_not_sink_the_file(studio: Studio, stripped: Path) -> None:
+    with Worker() as worker:
+        report = verify(stripped, Crashing(), recover=studio.repository, worker=worker)
+    assert report.verdict.finding == "marked"
+    assert pixel_of(report).manifest is None
+
+
+def cropped(path: Path, out: Path, share: float) -> Path:
+    clip = Video(path).read()
+    height, width = int(clip.height * share) // 2 * 2, int(clip.width * share) // 2 * 2
+    write_clip(Clip.at_rate(clip.frames[:, 40 : 40 + height, 60 : 60 + width], RATE), out, crf=28)
+    return out
+
+
+def test_a_crop_is_mapped_back_before_contents_are_compared(studio: Studio, signed: Path) -> None:
+    report = studio.verify(cropped(signed, studio.folder / "cropped.mp4", 0.71))
+    assert (report.verdict.finding, report.verdict.grade) == ("generated", "recovered")
+    assert pixel_of(report).content == "fits"
 
 
 def test_a_file_that_breaks_off_is_examined_up_to_there_and_says_so(stripped: Path, tmp_path: Path) -> None:
