@@ -77,7 +77,12 @@ def lines_of(evidence: Iterable[Evidence]) -> list[Line]:
             number for number, line in enumerate(lines) if line.label == _NAMES[check] and line.mark == "absent"
         )
         lines[place] = _not_found(items)
-    return lines
+    return [_clean(line) for line in lines]
+
+
+def _clean(line: Line) -> Line:
+    details = tuple((printable(name), printable(text)) for name, text in line.details)
+    return Line(line.label, line.mark, printable(line.text, 4 * TEXT_LIMIT), details)
 
 
 def _not_found(items: list[WatermarkEvidence]) -> Line:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
 
 from countermark.report.glossary import FINDINGS, GRADES
 from countermark.report.lines import Line, lines_of, printable
@@ -21,6 +22,10 @@ from provenance.files import written_beside
 
 if TYPE_CHECKING:
     from provenance.verify import Report
+
+
+STRING_LIMIT = 20_000_000  # pictures are strings too
+"""Longer strings are cut."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Section:
     timeline: Timeline | None
     keyframes: Sequence[Picture]
     pictures: Sequence[Picture]
-    raw: str
+    raw: Markup
 
     @property
     def finding(self) -> str:
@@ -117,19 +122,21 @@ def _section(number: int, report: Report, pictures: Sequence[Picture]) -> Sectio
         timeline=timeline_of(report.evidence, seconds),
         keyframes=keyframes,
         pictures=pictures,
-        raw=json.dumps(_parsed(report.to_json()), indent=1, ensure_ascii=False),
+        raw=escape(json.dumps(report.to_json(), indent=1)),
     )
-
-
-def _parsed(row: Any) -> Any:
-    return json.loads(row) if isinstance(row, str) else row
 
 
 @cache
 def _template() -> Any:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["printable"] = printable
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_clean
+    )
     return environment.from_string(_text("report.html"))
+
+
+def _clean(value: Any) -> Any:
+    """Take control and bidirectional characters out of every string that reaches the page."""
+    return printable(value, STRING_LIMIT) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _text(name: str) -> str:

@@ -15,6 +15,7 @@ from countermark.report.lines import Line, Mark, lines_of, printable
 if TYPE_CHECKING:
     from provenance.verify import Report
 
+STATEMENT_LIMIT = 2000
 _SIGNS: dict[Mark, tuple[str, str]] = {
     "found": ("●", "bold blue"),
     "warns": ("▲", "bold red"),
@@ -33,7 +34,7 @@ _GRADE_STYLE = {
 def show(console: Console, report: Report, *, details: bool = False) -> None:
     """Print one report; `details` adds what stands behind each line."""
     console.print(_head(report))
-    console.print(Padding(Text(report.verdict.statement), (0, 0, 0, 2)))
+    console.print(Padding(Text(printable(report.verdict.statement, STATEMENT_LIMIT)), (0, 0, 0, 2)))
     console.print(Padding(_evidence(lines_of(report.evidence), details), (0, 0, 0, 2)))
     for item in report.not_examined:
         console.print(
