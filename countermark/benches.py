@@ -91,6 +91,13 @@ def _latent_noise(options: BenchOptions) -> str:
     return _written(options.out)
 
 
+def _speed(options: BenchOptions) -> str:
+    from benchmarks.experiments.speed import run_speed
+
+    run_speed(options.out, progress=options.progress)
+    return _written(options.out)
+
+
 def _detectors(options: BenchOptions) -> str:
     from benchmarks.experiments.detectors import run
 
@@ -109,6 +116,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "chain": Bench("sign, strip, attack, verify: is the way back found?", _chain),
         "latent": Bench("both watermarks in clips of the built-in model, after encoding", _latent),
         "latent-noise": Bench("whether marked noise can be told from plain noise", _latent_noise),
+        "speed": Bench("time and memory of sign, verify and generate", _speed),
     }
 )
 """Every experiment by its name on the command line."""

@@ -54,7 +54,7 @@ ARMS = ("intact", *CHAINS, "unmarked", "pasted")
 PASTED = 24
 """At least so many clips, the sources in turn, are pasted on another; half of them where that is more."""
 CUT_SECONDS = 4.0
-SCENES = SceneShape(360, 640, 3.0)
+SCENES = SceneShape(360, 640, 2.0)
 
 
 def run_chain(

@@ -36,7 +36,12 @@ STANDARD_CHAINS = (
 
 @dataclass(frozen=True)
 class Suite:
-    """What a run measures. negatives: how many clips, per chain and kind, are read where there is nothing to find."""
+    """What a run measures.
+
+    clips, generated: how many scenes are rendered where no videos are named, and how many clips the model makes.
+    negatives: how many clips, per chain and kind, are read where there is nothing to find. seconds: of longer videos
+    only so many are measured. shape: of rendered scenes.
+    """
 
     chains: tuple[str, ...]
     clips: int
@@ -48,7 +53,7 @@ class Suite:
 
 SUITES = {
     "quick": Suite(QUICK_CHAINS, 8, 4, 2, 2.0, SceneShape(360, 640, 2.0)),
-    "standard": Suite(STANDARD_CHAINS, 24, 24, 4, 4.0, SceneShape(720, 1280, 4.0)),
+    "standard": Suite(STANDARD_CHAINS, 24, 24, 4, 4.0, SceneShape(480, 848, 2.0)),
 }
 
 
