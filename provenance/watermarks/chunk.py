@@ -116,9 +116,11 @@ class View:
         begins = np.array([self.chunk.times[place == number].min() for number in range(len(steps))])
         return Trace(begins, ends, (adding @ self.centring) @ self.values)
 
-    def filters(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return both filters: whitening and centring."""
-        return self.whitening, self.centring
+    @cached_property
+    def filtered(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Whitened, then centred: complex64 (time, 368) harmonics and (time, n) off-lattice points. For all keys."""
+        on, off = self.values.astype(np.complex64), self.spectra.off.astype(np.complex64)
+        return [(kernel @ on, kernel @ off) for kernel in (self.whitening, self.centring)]
 
 
 @dataclass(frozen=True, eq=False)

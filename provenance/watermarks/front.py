@@ -1,9 +1,9 @@
 """What every reader of the pixel watermark does before a key comes in: normalise frames, project them on a lattice.
 
 A frame is scaled to about 147,000 pixels, freed of what varies slowly, divided by its local deviation and clipped: the
-host's edges then weigh little more than its flat parts. Projections take the harmonics of an axis-aligned lattice of any
-two periods, and the points half way between its nodes, which hold the same host but no watermark: these *off-lattice*
-values measure the noise in time (its covariance between frames) and in frequency.
+host's edges then weigh little more than its flat parts. Projections take the harmonics of an axis-aligned lattice of
+any two periods, and the points half way between its nodes, which hold the same host but no watermark: these
+*off-lattice* values measure the noise in time (its covariance between frames) and in frequency.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -65,6 +65,18 @@ class Trial:
     candidate: payload.Candidate | None
 
 
+def _product(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Real (n, time) @ complex64 (time, m), at the cost of real products."""
+    return np.asarray((rows @ values.view(np.float32)).view(np.complex64))
+
+
+@lru_cache
+def _ring_means() -> np.ndarray:
+    """Float32 (off-lattice points, rings): averages over the points of each ring."""
+    belongs = (rings()[1][:, None] == np.arange(_RINGS)).astype(np.float32)
+    return np.asarray(belongs / belongs.sum(axis=0))
+
+
 @dataclass(frozen=True)
 class KeyReader:
     """Reads under one key."""
@@ -92,18 +104,16 @@ class KeyReader:
     def sums(self, view: View) -> Sums:
         """Return the sums of one chunk under one geometry for all starts."""
         signs = self.sequence.amplitudes(view.chunk.times, np.arange(STARTS), view.chunk.frame_rate)
-        rows = [np.vstack([signs, self._blind_signs(view, kernel)]) @ kernel for kernel in view.filters()]
-        ring = rings()[1]
         values, noise = [], []
-        for row in rows:
-            power = np.abs(row @ view.spectra.off) ** 2
-            values.append(row @ view.values)
-            noise.append(np.stack([power[:, ring == number].mean(axis=1) for number in range(_RINGS)], axis=1))
+        for on, off in view.filtered:
+            rows = np.vstack([signs, self._blind_signs(view, on)])
+            values.append(_product(rows, on))
+            noise.append(np.abs(_product(rows, off)) ** 2 @ _ring_means())
         return Sums(np.stack(values), np.stack(noise).astype(np.float64))
 
-    def _blind_signs(self, view: View, kernel: np.ndarray) -> np.ndarray:
+    def _blind_signs(self, view: View, filtered: np.ndarray) -> np.ndarray:
         """Estimate the signed amplitude of each frame, float32 (time,) in [-1, 1], from the pilot lines."""
-        lines = (kernel @ view.values[:, self.tile.pilots] * self._pilot_turn).real.sum(axis=1)
+        lines = (filtered[:, self.tile.pilots] * self._pilot_turn).real.sum(axis=1)
         lags = (view.chunk.times[:, None] - view.chunk.times[None, :]) / _SMOOTHING_SECONDS
         smooth = np.exp(-(lags**2) / 2) @ lines
         return np.tanh(1.5 * smooth / max(float(np.sqrt((smooth**2).mean())), 1e-12)).astype(np.float32)
@@ -139,9 +149,7 @@ class KeyReader:
     def verify(self, values: np.ndarray, noise: np.ndarray, nonces: np.ndarray) -> np.ndarray:
         """Return float64 (nonces,): log10 of the chance that known phases fit this well."""
         places = self.tile.verification_places
-        phases = np.stack([self.tile.verification_phases(int(nonce)) for nonce in nonces])
-        weighted = np.broadcast_to(values[places] / noise[places], phases.shape)
-        return statistics.log10_phase_sum_tail(weighted, phases)
+        return statistics.log10_phase_sum_tail(values[places] / noise[places], self.tile.verification_phases(nonces))
 
     def soft_signs(self, values: np.ndarray, noise: np.ndarray, nonce: int) -> np.ndarray:
         """Return float64 (512,): log-likelihood ratios of the coded signs, the nonce's mask taken off.
@@ -156,6 +164,12 @@ class KeyReader:
         scaled = 2 * math.sqrt(2) * amplitude * values[places] / noise[places]
         soft = np.stack([scaled.real, scaled.imag], axis=1).ravel()
         return np.asarray(soft * self.tile.payload_signs(nonce), dtype=np.float64)
+
+    def fits(self, sums: Sums, watermark_id: int, nonce: int) -> np.ndarray:
+        """Return float64 (257,): how well each start (and the blind row) fits a known id, by all its harmonics."""
+        noise = np.median(sums.noise, axis=1, keepdims=True)[..., rings()[0]]
+        expected = self.tile.coefficients(watermark_id, nonce).conj()
+        return np.asarray((sums.values / np.maximum(noise, 1e-30) @ expected).real[1], dtype=np.float64)
 
     def try_row(self, sums: Sums, start: int, front: str, nonces: int) -> list[Trial]:
         """Test the likeliest nonces on one row of the sums; decode behind the gate."""

@@ -19,6 +19,7 @@ GATE = 1e-3
 
 DETECTION_LIMIT = 1e-9
 _LOG10_E = math.log10(math.e)
+_LEAST_DEVIATIONS = 2.0
 _ROUTES = 2  # an id is found by its tag, presence by verification: two chances to be wrong
 MAX_TESTS = int(DETECTION_LIMIT / (GATE * 2.0**-TAG_BITS * LIST_SIZE * _ROUTES))
 """How many gates one file may try in all (candidates x keys x windows) so that an id still has p <= 1e-9: 17,179."""
@@ -57,10 +58,15 @@ def log10_phase_sum_tail(values: np.ndarray, phases: np.ndarray) -> np.ndarray:
 
     values: complex (..., n); phases: radians, broadcast against values, each drawn uniformly from four that are a
     quarter turn apart. The statistic is Re sum(values * exp(-i phase)). Given the values, every term takes one of
-    +-a, +-b with equal chance, so that its moment function is (cosh(t a) + cosh(t b)) / 2. 0 where the sum is <= 0.
+    +-a, +-b with equal chance, so that its moment function is (cosh(t a) + cosh(t b)) / 2. 0, a bound that
+    says nothing, where the sum is below two standard deviations.
     """
     turned = np.asarray(values) * np.exp(-1j * np.asarray(phases))
-    return _chernoff(turned.real.sum(axis=-1), np.abs(np.stack([turned.real, turned.imag])).astype(np.float64))
+    total, power = turned.real.sum(axis=-1), (np.abs(turned) ** 2).sum(axis=-1)
+    worth = total > _LEAST_DEVIATIONS * np.sqrt(power / 2)
+    bound = np.zeros(total.shape)
+    bound[worth] = _chernoff(total[worth], np.abs(np.stack([turned.real[worth], turned.imag[worth]])))
+    return bound
 
 
 def _chernoff(total: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -110,17 +116,3 @@ def message_log10_p(candidates: int, keys: int, windows: int, list_size: int = L
     return log10_after_search(
         math.log10(GATE) - TAG_BITS * math.log10(2), candidates * list_size * keys * windows * _ROUTES
     )
-
-
-def poisson_band(expected: float, confidence: float = 0.99) -> tuple[int, int]:
-    """Return the exact central band (low, high) of a Poisson count: at most (1 - confidence) / 2 lies beyond each end."""
-    tail = (1 - confidence) / 2
-    count, below, low = 0, 0.0, 0
-    while True:
-        here = math.exp(count * math.log(expected) - expected - math.lgamma(count + 1)) if expected > 0 else 1.0
-        if below + here <= tail:
-            low = count + 1
-        below += here
-        if below >= 1 - tail:
-            return low, count
-        count += 1

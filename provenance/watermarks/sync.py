@@ -1,8 +1,9 @@
 """The pixel watermark in time: a keyed sequence of signs, its soft edges, and its 256 possible starts.
 
-The tile keeps its sign for 0.3 s (8 frames or so), then takes the next of 64 keyed signs; after 19.2 s the sequence starts again. It is balanced
-over every couple of seconds, so that removing what stands still in a clip does not remove the watermark. Each clip
-starts somewhere else in the sequence, so that frames of equal number in different clips do not agree in sign.
+The tile keeps its sign for 0.3 s (8 frames or so), then takes the next of 64 keyed signs; after 19.2 s the sequence
+starts again. It is balanced over every couple of seconds, so that removing what stands still in a clip does not remove
+the watermark. Each clip starts somewhere else in the sequence, so that frames of equal number in different clips do
+not agree in sign.
 """
 
 from __future__ import annotations
@@ -37,22 +38,20 @@ class SignSequence:
     @cached_property
     def signs(self) -> np.ndarray:
         """int64 (64,): sums to zero, no running sum beyond +-2; of 64 draws the one that least resembles its shifts."""
-        draws = [self._draw(number) for number in range(_DRAWS)]
-        return min((d for d in draws if d.sum() == 0), key=_resemblance)
-
-    def _draw(self, number: int) -> np.ndarray:
-        wishes = self.stream.signs(f"sequence {number}", GROUPS).astype(np.int64)
-        signs, total = np.zeros(GROUPS, dtype=np.int64), 0
-        for index, wish in enumerate(wishes):
-            signs[index] = wish if abs(total + wish) <= min(_IMBALANCE, GROUPS - 1 - index) else -wish
-            total += signs[index]
-        return signs
+        wishes = self.stream.signs("sign sequences", _DRAWS * GROUPS).reshape(_DRAWS, GROUPS).astype(np.int64)
+        draws, total = np.zeros_like(wishes), np.zeros(_DRAWS, dtype=np.int64)
+        for index in range(GROUPS):
+            wish = wishes[:, index]
+            allowed = np.abs(total + wish) <= min(_IMBALANCE, GROUPS - 1 - index)
+            draws[:, index] = np.where(allowed, wish, -wish)
+            total += draws[:, index]
+        return min((draw for draw in draws if draw.sum() == 0), key=_resemblance)
 
     def amplitudes(self, seconds: np.ndarray, starts: np.ndarray, frame_rate: float) -> np.ndarray:
         """Return float32 (starts, time) in [-1, 1]: the signed amplitude of frames shown at `seconds`.
 
-        starts: where in the sequence second 0 lies, in units of `START_SECONDS`. At 20 frames/s and more, the two frames
-        around a change of sign are softened against flicker.
+        starts: where in the sequence second 0 lies, in units of `START_SECONDS`. At 20 frames/s and more, the two
+        frames around a change of sign are softened against flicker.
         """
         at = (
             np.asarray(seconds, dtype=np.float64)[None, :]

@@ -1,13 +1,13 @@
 """The tile of the pixel watermark: where its harmonics lie, who they serve, and how a frame is filled with them.
 
 The pattern repeats with the period T = 32 sqrt(width * height) / 120 pixels in both directions (256 at 720 lines),
-counted from the frame's top left corner, so that it follows every uniform change of size. Its energy lies on the harmonics
-(kx, ky) of that period whose radius is 5 to 16: wavelengths of 51 to 16 pixels at 720 lines. They serve four purposes,
-by a keyed draw:
+counted from the frame's top left corner, so that it follows every uniform change of size. Its energy lies on the
+harmonics (kx, ky) of that period whose radius is 5 to 16: wavelengths of 51 to 16 pixels at 720 lines. They serve four
+purposes, by a keyed draw:
 
 * 10 *pilot* lines, one in each sector of 18 degrees, of keyed phase: strong, so that geometry and time can be found;
 * 32 carry the *nonce* of the clip, one of 1024 keyed sequences of phases;
-* 256 carry the *payload*, two signs each; 72 are for *verification* and carry known phases. Both are masked by the
+* 256 carry the *payload*, two signs each; 70 are for *verification* and carry known phases. Both are masked by the
   nonce, so that averaging clips of one key adds up to nothing.
 
 This is form ``pixel/1``, final: a later form takes another purpose of the key.
@@ -16,7 +16,7 @@ This is form ``pixel/1``, final: a later form takes another purpose of the key.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -41,7 +41,7 @@ _SQUARED_RADII = (25, 259)
 
 @lru_cache
 def harmonics() -> np.ndarray:
-    """Return int64 (370, 2): all (kx, ky) of the half plane ky > 0, or ky = 0 < kx, by radius; mirrored ones included."""
+    """Return int64 (368, 2): all (kx, ky) of the half plane ky > 0, or ky = 0 < kx, by radius."""
     limit = math.isqrt(_SQUARED_RADII[1])
     ky, kx = np.mgrid[0 : limit + 1, -limit : limit + 1]
     squared = kx**2 + ky**2
@@ -62,7 +62,6 @@ class Tile:
     """The keyed layout of the harmonics for one key. All index arrays point into `harmonics()`."""
 
     stream: KeyStream
-    _verification: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def pilots(self) -> np.ndarray:
@@ -97,7 +96,7 @@ class Tile:
 
     @property
     def verification_places(self) -> np.ndarray:
-        """int64 (72,): the harmonics that carry verification."""
+        """int64 (70,): the harmonics that carry verification."""
         return self._others[NONCE_HARMONICS + PAYLOAD_HARMONICS :]
 
     @cached_property
@@ -105,15 +104,13 @@ class Tile:
         """float64 (1024, 32), radians: the sequence of every nonce."""
         return self.stream.phases("nonce phases", NONCES * NONCE_HARMONICS).reshape(NONCES, NONCE_HARMONICS)
 
-    def verification_phases(self, nonce: int) -> np.ndarray:
-        """Return float64 (72,), radians, for one nonce."""
-        if nonce not in self._verification:
-            self._verification[nonce] = self._masked(nonce).phases("verification", len(self.verification_places))
-        return self._verification[nonce]
+    def verification_phases(self, nonce: int | np.ndarray) -> np.ndarray:
+        """Return float64 (70,), radians, for one nonce, or (nonces, 70) for several."""
+        return np.asarray(self._verification[nonce])
 
     def payload_signs(self, nonce: int) -> np.ndarray:
         """Return int8 (512,): the mask over the coded signs for one nonce."""
-        return self._masked(nonce).signs("payload", payload.CODE_LENGTH)
+        return np.asarray(self._payload_masks[nonce])
 
     def nonce_of(self, watermark_id: int) -> int:
         """Return the nonce that the embedder gives an id; readers never rely on this rule."""
@@ -124,7 +121,7 @@ class Tile:
         return self.stream.mac("start of id", watermark_id.to_bytes(8, "big"), 64) % STARTS
 
     def coefficients(self, watermark_id: int, nonce: int) -> np.ndarray:
-        """Return complex128 (370,): amplitude and phase of every harmonic, for a pattern of unit variance."""
+        """Return complex128 (368,): amplitude and phase of every harmonic, for a pattern of unit variance."""
         phasors = np.zeros(len(harmonics()), dtype=np.complex128)
         phasors[self.nonce_places] = np.exp(1j * self.nonce_phases[nonce])
         phasors[self.verification_places] = np.exp(1j * self.verification_phases(nonce))
@@ -134,8 +131,14 @@ class Tile:
         phasors[self.pilots] = np.exp(1j * self.pilot_phases) * math.sqrt(2 * PILOT_POWER / SECTORS)
         return phasors
 
-    def _masked(self, nonce: int) -> KeyStream:
-        return self.stream.derive(f"nonce {nonce}")
+    @cached_property
+    def _verification(self) -> np.ndarray:
+        count = len(self.verification_places)
+        return self.stream.phases("verification phases", NONCES * count).reshape(NONCES, count)
+
+    @cached_property
+    def _payload_masks(self) -> np.ndarray:
+        return self.stream.signs("payload masks", NONCES * payload.CODE_LENGTH).reshape(NONCES, payload.CODE_LENGTH)
 
 
 def render(coefficients: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -48,8 +48,8 @@ def test_the_phase_bound_is_never_below_the_true_chance() -> None:
     values = rng.normal(size=6) + 1j * rng.normal(size=6)
     phases = np.array(list(itertools.product(np.pi / 4 * np.array([1, 3, 5, 7]), repeat=6)))
     sums = (values * np.exp(-1j * phases)).real.sum(axis=1)
-    bounds = statistics.log10_phase_sum_tail(values, phases[np.argsort(-sums)][[0, 3, 40, 400]])
-    true = np.log10(np.array([(sums >= total - 1e-9).mean() for total in np.sort(sums)[::-1][[0, 3, 40, 400]]]))
+    bounds = statistics.log10_phase_sum_tail(values, phases[np.argsort(-sums)][[0, 3, 10, 40]])
+    true = np.log10(np.array([(sums >= total - 1e-9).mean() for total in np.sort(sums)[::-1][[0, 3, 10, 40]]]))
     assert (bounds >= true - 1e-9).all()
     assert (bounds - true < 1.0).all()
 
@@ -65,7 +65,7 @@ def test_energy_alone_proves_nothing() -> None:
     values = rng.standard_cauchy(size=72) * 1e6 + 1j * rng.standard_cauchy(size=72)
     phases = np.pi / 4 * (1 + 2 * rng.integers(0, 4, (20_000, 72)))
     opened = int((statistics.log10_phase_sum_tail(values, phases) <= math.log10(statistics.GATE)).sum())
-    assert opened <= statistics.poisson_band(20_000 * statistics.GATE)[1]
+    assert opened <= stats.poisson.ppf(0.995, 20_000 * statistics.GATE)
 
 
 def test_nothing_received_is_no_evidence() -> None:
@@ -85,11 +85,3 @@ def test_the_one_formula() -> None:
 def test_search_multiplies_and_never_exceeds_one() -> None:
     assert statistics.log10_after_search(-9.0, 1000) == pytest.approx(-6)
     assert statistics.presence_log10_p(-1.0, 1000) == 0
-
-
-@pytest.mark.parametrize("expected", [0.3, 10.0, 100.0])
-def test_the_poisson_band_holds_its_confidence(expected: float) -> None:
-    low, high = statistics.poisson_band(expected)
-    assert stats.poisson.cdf(low - 1, expected) <= 0.005
-    assert stats.poisson.sf(high, expected) <= 0.005
-    assert stats.poisson.sf(high - 1, expected) > 0.005

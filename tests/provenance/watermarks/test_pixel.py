@@ -1,0 +1,222 @@
+"""The pixel watermark end to end: what is embedded is read back, and nothing else is."""
+
+import math
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from provenance.errors import CannotCarry
+from provenance.keys import KeyStream
+from provenance.quality import psnr
+from provenance.video import Clip, Window
+from provenance.watermarks import Watermark, payload
+from provenance.watermarks.capacity import ENOUGH_ENERGY, expected_energy, refuse_too_short
+from provenance.watermarks.payload import Origin
+from provenance.watermarks.pixel import PixelWatermark, PixelWatermarkCheck
+
+ID = payload.compose_id(Origin.EDITED, 0x123456789ABCDEF)
+DETECTED = -9
+
+
+@pytest.fixture(scope="module")
+def watermark(stream: KeyStream) -> PixelWatermark:
+    return PixelWatermark(stream)
+
+
+@pytest.fixture(scope="module")
+def marked(watermark: PixelWatermark, scene: Clip) -> Clip:
+    return watermark.embed(scene, ID)
+
+
+def resized(clip: Clip, width: int, height: int) -> Clip:
+    frames = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in clip.frames]
+    return Clip(np.stack(frames), clip.times)
+
+
+def cropped(clip: Clip, left: int, top: int, width: int, height: int) -> Clip:
+    return Clip(np.ascontiguousarray(clip.frames[:, top : top + height, left : left + width]), clip.times)
+
+
+def test_it_is_a_watermark(watermark: PixelWatermark) -> None:
+    assert isinstance(watermark, Watermark)
+
+
+def test_a_marked_clip_stays_at_42_decibels(scene: Clip, marked: Clip) -> None:
+    assert psnr(scene.luma, marked.luma) >= 42.0
+    assert psnr(scene.luma, marked.luma) < 44.0
+    assert marked.times is scene.times or np.array_equal(marked.times, scene.times)
+
+
+def test_the_id_is_read_back_with_its_time_and_place(watermark: PixelWatermark, marked: Clip) -> None:
+    reading = watermark.read(marked)
+    assert reading.watermark_id == ID
+    assert reading.log10_p <= DETECTED
+    assert reading.spans == ((0.0, pytest.approx(2.0, abs=0.05)),)
+    assert reading.alignment is not None
+    assert reading.alignment.start_seconds == pytest.approx(0.0)
+    assert not reading.alignment.mirrored
+    period = math.sqrt(marked.width * marked.height) / reading.alignment.tiles_across
+    assert reading.alignment.matrix[0] == pytest.approx((1 / period, 0, 0))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda clip: clip, id="x264:28"),
+        pytest.param(lambda clip: clip.select(np.delete(np.arange(len(clip)), [5, 6, 17, 30, 31])), id="drop+x264:28"),
+        pytest.param(lambda clip: Clip((clip.frames * 0.6).astype(np.uint8), clip.times), id="brightness:.6+x264:28"),
+    ],
+)
+def test_it_survives(
+    watermark: PixelWatermark, marked: Clip, encode: Callable[[Clip, int], Clip], change: Callable[[Clip], Clip]
+) -> None:
+    attacked = change(marked)
+    coded = Clip(encode(attacked, 28).frames, attacked.times)
+    assert watermark.read(coded).watermark_id == ID
+
+
+def test_it_survives_half_size(
+    watermark: PixelWatermark, render: Callable[..., Clip], encode: Callable[[Clip, int], Clip]
+) -> None:
+    large = watermark.embed(render(768, 432, seconds=1.5), ID)
+    assert watermark.read(encode(resized(large, 384, 216), 28)).watermark_id == ID
+
+
+def test_a_crop_is_found_and_mapped_back(
+    watermark: PixelWatermark, marked: Clip, encode: Callable[[Clip, int], Clip]
+) -> None:
+    left, top = 30, 10
+    reading = watermark.read(encode(cropped(marked, left, top, 432, 244), 26))
+    assert reading.watermark_id == ID
+    assert reading.alignment is not None
+    (scale, _, shift), (_, _, down) = reading.alignment.matrix
+    period = math.sqrt(marked.width * marked.height) / reading.alignment.tiles_across
+    assert 1 / scale == pytest.approx(period, rel=0.004)
+    assert (shift * period - left + period / 2) % period - period / 2 == pytest.approx(0, abs=1.0)
+    assert (down * period - top + period / 2) % period - period / 2 == pytest.approx(0, abs=1.0)
+
+
+def test_a_crop_scaled_back_with_another_aspect_is_found(watermark: PixelWatermark, marked: Clip) -> None:
+    assert watermark.read(resized(cropped(marked, 20, 12, 440, 230), 480, 272)).watermark_id == ID
+
+
+def test_a_mirror_image_is_found_and_said_to_be_one(watermark: PixelWatermark, marked: Clip) -> None:
+    reading = watermark.read(Clip(np.ascontiguousarray(marked.frames[:, :, ::-1]), marked.times))
+    assert reading.watermark_id == ID
+    assert reading.alignment is not None
+    assert reading.alignment.mirrored
+
+
+def test_a_trim_is_located_in_time(watermark: PixelWatermark, marked: Clip) -> None:
+    rest = marked.select(slice(18, None))
+    reading = watermark.read(Clip(rest.frames, rest.times - rest.times[0]))
+    assert reading.watermark_id == ID
+    assert reading.alignment is not None
+    assert reading.alignment.start_seconds == pytest.approx(0.75, abs=0.08)
+
+
+def test_only_the_marked_seconds_are_named(watermark: PixelWatermark, scene: Clip, marked: Clip) -> None:
+    frames = np.concatenate([scene.frames, marked.frames, scene.frames[:24]])
+    spans = watermark.read(Clip.at_rate(frames, 24.0)).spans
+    assert spans == ((pytest.approx(2.0, abs=0.5), pytest.approx(4.0, abs=0.5)),)
+
+
+def test_unmarked_and_wrong_key_give_nothing(
+    watermark: PixelWatermark, other_stream: KeyStream, scene: Clip, marked: Clip
+) -> None:
+    for reader, clip in ((watermark, scene), (PixelWatermark(other_stream), marked)):
+        reading = reader.read(clip)
+        assert reading.watermark_id is None
+        assert reading.log10_p > -6
+
+
+def test_two_layers_are_both_read(watermark: PixelWatermark, other_stream: KeyStream, marked: Clip) -> None:
+    second = payload.compose_id(Origin.GENERATED, 99)
+    both = PixelWatermark(other_stream).embed(marked, second)
+    check = PixelWatermarkCheck([watermark.stream, other_stream])
+    check.begin(both.width, both.height, 24.0, both.seconds)
+    check.see(Window.of(both))
+    found = {row.key: (row.watermark_id, row.origin) for row in check.evidence()}
+    assert found == {"mine": (ID, "edited"), "other": (second, "generated")}
+
+
+def test_windows_of_any_size_give_the_same_evidence(watermark: PixelWatermark, marked: Clip) -> None:
+    rows = []
+    for size in (7, 48):
+        check = PixelWatermarkCheck([watermark.stream])
+        check.begin(marked.width, marked.height, 24.0, marked.seconds)
+        for first in range(0, len(marked), size):
+            assert check.see(Window.of(marked.select(slice(first, first + size)), first)) is False
+        rows.append(check.evidence())
+    assert rows[0] == rows[1]
+
+
+def test_without_a_key_nothing_is_examined(scene: Clip) -> None:
+    check = PixelWatermarkCheck([])
+    check.begin(scene.width, scene.height, 24.0, 2.0)
+    assert check.see(Window.of(scene)) is True
+    (row,) = check.evidence()
+    assert row.reason == "no key"
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_flat_frames_give_nothing_and_no_number_that_is_none(watermark: PixelWatermark, level: int) -> None:
+    flat = Clip.at_rate(np.full((30, 90, 160, 3), level, np.uint8), 25.0)
+    reading = watermark.read(flat)
+    assert reading.watermark_id is None
+    assert reading.log10_p == 0.0
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_few_frames_are_no_reason_to_fail(watermark: PixelWatermark, marked: Clip, count: int) -> None:
+    assert math.isfinite(watermark.read(marked.select(slice(0, count))).log10_p)
+
+
+@pytest.mark.parametrize(("width", "height"), [(272, 480), (431, 251)])
+def test_portrait_and_odd_sizes_carry_it(
+    watermark: PixelWatermark, render: Callable[..., Clip], width: int, height: int
+) -> None:
+    assert watermark.read(watermark.embed(render(width, height, seconds=1.5), ID)).watermark_id == ID
+
+
+def test_ten_bit_luma_is_marked_as_strongly(watermark: PixelWatermark, scene: Clip) -> None:
+    luma = scene.luma[0].astype(np.uint16) * 4
+    marked = watermark.embedder(scene.width, scene.height, 24.0, ID).mark(luma, 0.1, bit_depth=10)
+    assert marked.dtype == np.uint16
+    assert marked.max() <= 1023
+    assert psnr(luma, marked, peak=1020.0) == pytest.approx(42.2, abs=0.1)
+
+
+def test_a_frame_of_another_size_is_refused(watermark: PixelWatermark) -> None:
+    with pytest.raises(ValueError, match="announced"):
+        watermark.embedder(64, 64, 24.0, ID).mark(np.zeros((64, 65), np.uint8), 0.0)
+
+
+def test_a_stream_for_another_purpose_is_refused(stream: KeyStream) -> None:
+    with pytest.raises(ValueError, match="pixel/1"):
+        PixelWatermark(stream.derive("x"))
+
+
+def test_marking_keeps_up_with_video(watermark: PixelWatermark) -> None:
+    """100 frames per second of 1280 x 720 on one core, by processor time; the limit leaves room for slow machines."""
+    embedder = watermark.embedder(1280, 720, 24.0, ID)
+    luma = np.random.default_rng(0).integers(0, 255, (720, 1280), dtype=np.uint8)
+    begin = time.process_time()
+    for number in range(10):
+        embedder.mark(luma, number / 24)
+    assert (time.process_time() - begin) / 10 < 0.03
+
+
+def test_room_grows_with_size_and_length_and_none_is_refused_with_a_hint() -> None:
+    assert expected_energy(1280, 720, 2.0) > ENOUGH_ENERGY
+    assert expected_energy(320, 180, 1.0) < ENOUGH_ENERGY
+    assert expected_energy(320, 180, 1.0, strength_db=39.2) == pytest.approx(
+        2 * expected_energy(320, 180, 1.0), rel=0.01
+    )
+    refuse_too_short(640, 360, 1.0)
+    with pytest.raises(CannotCarry) as error:
+        refuse_too_short(128, 128, 0.5)
+    assert "at this size" in error.value.hint
