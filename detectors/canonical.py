@@ -30,6 +30,8 @@ CROP = 0.1
 """Share of height and width cut from each side, after black bars."""
 BAR_LUMA = 24
 """A row or column whose 98th percentile stays below this 8-bit luma in every frame is a black bar."""
+RATE_DOUBT = 1.5
+"""A stated frame rate that is wrong by more than this factor is not used."""
 SMALLEST_SQUARE = 112
 """Native side of the centre square, pixels, under which a clip is too small to be shown at all."""
 FULL_SQUARE = 160
@@ -160,14 +162,27 @@ class CanonicalView:
 
     def __init__(self, frame_rate: float, frame_count: int | None = None, views: int = 2) -> None:
         """`frame_rate` in Hz and `frame_count` as the container states them (None where it does not)."""
-        self._stride = max(1, round(frame_rate / PACE_HZ))
-        enough = frame_count is not None and frame_count > (FRAMES - 1) * self._stride
-        self._every = self._stride if enough else 1
-        self._wanted = views * FRAMES * (self._stride // self._every)
+        self._views = views
+        self._frame_rate = frame_rate
+        self._pace(frame_rate, frame_count)
         self._box: Box | None = None
         self._seen = 0
         self._squares: list[NDArray[np.uint8]] = []
         self._times: list[float] = []
+
+    def _pace(self, frame_rate: float, frame_count: int | None) -> None:
+        """Choose the stride; where it is not sure that there are frames enough, keep four times as many, or all."""
+        self._stride = max(1, round(frame_rate / PACE_HZ))
+        enough = frame_count is not None and frame_count > (FRAMES - 1) * self._stride
+        self._every = self._stride if enough else max(1, self._stride // 4)
+        self._wanted = self._views * FRAMES * (self._stride // self._every)
+
+    def _distrust(self, times: NDArray[np.float64]) -> None:
+        """Where the container's rate is far from the frames' own times, go by these."""
+        if len(times) > 3:
+            measured = 1 / max(float(np.median(np.diff(times))), 1e-3)
+            if not 1 / RATE_DOUBT < self._frame_rate / measured < RATE_DOUBT:
+                self._pace(measured, None)
 
     @property
     def frames_seen(self) -> int:
@@ -183,6 +198,7 @@ class CanonicalView:
         """Take what is needed of the next window; True when no further window is needed."""
         if self._box is None:
             self._box = centre_box(window.luma)
+            self._distrust(window.times)
         if self._box is None:
             return False
         if self._box.side < SMALLEST_SQUARE:

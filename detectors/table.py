@@ -16,8 +16,8 @@ from detectors.corpus import CorpusClip, capped_weights
 from detectors.extraction import Progress, SeenClip
 from provenance.files import written_beside
 
-VIEWS_LEARNED = 1
-"""So many views of each clip are learned from and scored in training; in use, two are averaged."""
+VIEWS_LEARNED = 2
+"""So many views of each clip are learned from and scored, as in use."""
 JITTERED_COPIES = 1
 """Copies with changed colours of each of these views, for channels that ask for them."""
 

@@ -50,6 +50,14 @@ def test_shortens_the_stride_for_a_clip_too_short_for_it_and_gives_up_below_sixt
     assert views_of(moving_clip(15, 24.0), frame_count=15) == []
 
 
+def test_goes_by_the_times_of_frames_where_the_stated_rate_is_absurd():
+    clip = moving_clip(60, 24.0)
+    collector = CanonicalView(1000.0, 2500)
+    any(collector.see(Window.of(clip.select(slice(start, start + 16)))) for start in range(0, 60, 16))
+    (view,) = collector.views()
+    assert np.array_equal(view.rgb, views_of(clip, 16, 60)[0].rgb)
+
+
 def test_stops_asking_for_frames_after_four_seconds():
     clip = moving_clip(16, 24.0)
     collector = CanonicalView(24.0, 4000)
