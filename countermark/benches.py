@@ -91,6 +91,22 @@ def _latent_noise(options: BenchOptions) -> str:
     return _written(options.out)
 
 
+def _false_alarms(options: BenchOptions) -> str:
+    from benchmarks.experiments.false_alarms import run_false_alarms
+
+    run_false_alarms(
+        options.out,
+        videos=options.videos,
+        use=options.use,
+        corpus=options.settings.corpus,
+        clips=options.clips or 4,
+        workers=options.workers,
+        seed=options.seed,
+        progress=options.progress,
+    )
+    return _written(options.out)
+
+
 def _speed(options: BenchOptions) -> str:
     from benchmarks.experiments.speed import run_speed
 
@@ -116,6 +132,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "chain": Bench("sign, strip, attack, verify: is the way back found?", _chain),
         "latent": Bench("both watermarks in clips of the built-in model, after encoding", _latent),
         "latent-noise": Bench("whether marked noise can be told from plain noise", _latent_noise),
+        "false-alarms": Bench("small p-values of the pixel watermark where there is none", _false_alarms),
         "speed": Bench("time and memory of sign, verify and generate", _speed),
     }
 )

@@ -33,6 +33,7 @@ CHAIN = "strip+x264:35"
 CAMERA_SECONDS = 3.0
 CAMERA_SIZE = (540, 960)
 CAMERA_RATE = Fraction(24)
+WORKERS = 2
 GRAIN = 2.0
 """Deviation of the sensor noise of the camera-like clip, in 8-bit levels."""
 
@@ -88,10 +89,11 @@ def demonstrate(
     )
     told("Examine all of them, as a stranger to this machine would get them.")
     examine = wiring.examiner(settings)
-    results = []
-    for chapter in chapters:
+    results: list[Report | Unread] = []
+    paths = [chapter.path for chapter in chapters]
+    for chapter, result in zip(chapters, examine.each(paths, keyframes=6, workers=WORKERS), strict=True):
         told(f"  {chapter.path.name}: {chapter.story}")
-        results += list(examine.each([chapter.path], keyframes=6))
+        results.append(result)
     _write_page(examine, page, results, force=force)
     return Demonstration(chapters, tuple(results), page, time.monotonic() - began)
 
