@@ -28,7 +28,9 @@ SAMPLING_STEPS = 20
 class Mark(Protocol):
     """A watermark under test."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What rows call it."""
 
     def twins(self, subject: Subject, watermark_id: int, key: Key, seed: int, seconds: float | None) -> Twins:
         """Make the marked clip and the same clip unmarked."""

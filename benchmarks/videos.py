@@ -121,7 +121,7 @@ def cut(source: Path, target: Path, seconds: float | None) -> None:
                 continue
             if packet.dts is None:
                 packet.dts = packet.pts
-            stamp = Fraction(packet.dts) * Fraction(packet.time_base)
+            stamp = (packet.dts or 0) * Fraction(packet.time_base)
             origin = stamp if origin is None else origin
             if seconds is not None and stamp - origin >= seconds:
                 break

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -111,20 +112,20 @@ def write_source(path: Path, seconds: int) -> None:
 
 
 def _repeat(second: Path, path: Path, times: int) -> None:
+    """Write the packets of a clip that lasts one second again and again."""
     import av
 
     with av.open(str(second)) as reader, created(path) as writer:
         stream = reader.streams.video[0]
         copy = writer.add_stream_from_template(stream)
+        unit = Fraction(stream.time_base or Fraction(1, RATE))
         packets = [packet for packet in reader.demux(stream) if packet.dts is not None]
-        length = round(1 / stream.time_base)
-        stamps = [(packet.pts, packet.dts, bytes(packet), packet.is_keyframe) for packet in packets]
-        for turn in range(times):
+        stamps = [(packet.pts or 0, packet.dts or 0, bytes(packet), packet.is_keyframe) for packet in packets]
+        for start in (turn * round(1 / unit) for turn in range(times)):
             for pts, dts, data, key in stamps:
                 packet = av.Packet(data)
-                packet.pts, packet.dts, packet.time_base = pts + turn * length, dts + turn * length, stream.time_base
-                packet.is_keyframe = key
-                packet.stream = copy
+                packet.pts, packet.dts, packet.time_base = pts + start, dts + start, unit
+                packet.is_keyframe, packet.stream = key, copy
                 writer.mux(packet)
 
 
