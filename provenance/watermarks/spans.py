@@ -55,8 +55,12 @@ def _marked_steps(trace: Trace, score: np.ndarray) -> list[Span]:
     level = 0.8 * float(score.max())
     if level < _CLEAR and level >= 0.8 * _PRESENT:
         return [(float(trace.begins[0]), float(trace.ends[-1]))]
-    least = max(_PRESENT, _EDGE * level)
-    return [(float(trace.begins[i]), float(trace.ends[i])) for i in np.flatnonzero(score >= least)]
+    steps = np.flatnonzero(score >= max(_PRESENT, _EDGE * level))
+    pieces = [(float(trace.begins[i]), float(trace.ends[i])) for i in steps]
+    first, last = float(trace.begins[0]), float(trace.ends[-1])
+    before = [(first, first)] if pieces and pieces[0][0] - first <= _BRIDGE_SECONDS else []
+    after = [(last, last)] if pieces and last - pieces[-1][1] <= _BRIDGE_SECONDS else []
+    return [*before, *pieces, *after]
 
 
 def _merged(pieces: list[Span]) -> tuple[Span, ...]:

@@ -1,0 +1,50 @@
+"""The false-alarm experiment counts what it says, and would notice a test that lies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.experiments import false_alarms
+from benchmarks.experiments.false_alarms import KINDS, PARTS, Trials, false_alarm_report, run_false_alarms
+from provenance.video import Clip
+from provenance.video.write import write_clip
+from provenance.watermarks import statistics
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(4)
+    frames = rng.integers(60, 190, (16, 96, 128, 3), dtype=np.uint8)
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    write_clip(Clip.at_rate(frames, 24.0), clips / "noise.mp4", crf=20)
+    return clips
+
+
+def test_every_kind_and_part_is_tried_and_nothing_is_found(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(false_alarms, "CHAINS", ("none",))
+    report = run_false_alarms(tmp_path / "out", videos=folder, trials=Trials(3, 3, 6000), clips=1)
+    rows = report.results["rows"]
+    assert {(row["arm"], row["kind"]) for row in rows} == {(part, kind) for part in PARTS for kind in KINDS}
+    assert [row["trials"] for row in rows if row["arm"] == "statistic"] == [2000] * 3
+    assert (report.results["ids"], report.results["failed"], report.results["excess"]) == (0, 0, 0)
+    assert (tmp_path / "out" / "report.md").exists()
+
+
+def test_a_lying_statistic_is_noticed() -> None:
+    rows = [
+        {"arm": part, "kind": kind, "trials": 10_000, "below 1e-3": 40, "below 1e-4": 0, "below 1e-5": 0, "ids": 0}
+        for part in PARTS
+        for kind in KINDS
+    ]
+    assert false_alarm_report(rows, {}).results["excess"] == len(rows)
+
+
+def test_draws_of_the_statistic_are_as_rare_as_they_claim() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=70) * 5 + 1j * rng.normal(size=70)
+    phases = (2 * rng.integers(0, 4, (20_000, 70)) + 1) * (np.pi / 4)
+    assert (statistics.log10_phase_sum_tail(values, phases) <= -2).sum() <= 240
