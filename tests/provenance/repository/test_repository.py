@@ -14,11 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
 from provenance.errors import NeedsExtra, RepositoryError, UsageError
 from provenance.repository import Fingerprint, ManifestRepository
 from provenance.repository.fingerprint import BITS
 from provenance.repository.migrations import STEPS, bring_up_to_date, current_version
+from provenance.repository.tables import metadata
 
 PIXEL = "org.countermark.pixel.1"
 ID = bytes.fromhex("20000000000000ff")
@@ -156,6 +159,12 @@ def test_a_repository_of_a_later_form_is_refused(repository: ManifestRepository)
         assert bring_up_to_date(connection, [*STEPS, lambda _: None]) == len(STEPS) + 1
     with pytest.raises(RepositoryError, match="newer"):
         ManifestRepository(repository.location)
+
+
+def test_the_tables_are_ones_that_postgresql_understands_too() -> None:
+    for table in metadata.sorted_tables:
+        said = str(CreateTable(table).compile(dialect=postgresql.dialect()))
+        assert said.strip().startswith(f"CREATE TABLE {table.name}")
 
 
 def _write_many(location: str, writer: int) -> list[int]:
