@@ -23,7 +23,6 @@ import numpy as np
 from provenance.evidence import Alignment, Evidence, FingerprintEvidence, Span
 from provenance.video import VideoInfo, Window
 
-ALGORITHM = "org.countermark.fingerprint.1"
 CELLS = 12
 BITS = 2 * CELLS * (CELLS - 1)
 REFERENCE_INTERVAL_SECONDS = 0.5
