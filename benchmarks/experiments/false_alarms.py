@@ -140,7 +140,7 @@ def _trial(view: View, stream: KeyStream, images: dict[int, StepImages] | None) 
     examiner.add(view)
     examiner.end_window()
     if images is not None and examiner.may_search:
-        examiner.search(view, images)
+        examiner.look_elsewhere(view, images)
     return statistics.presence_log10_p(examiner.best, examiner.tests), len(examiner.found)
 
 

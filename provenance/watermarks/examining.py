@@ -16,6 +16,7 @@ from provenance.keys import KeyStream
 from provenance.watermarks import search, statistics
 from provenance.watermarks.chunk import Geometry, View
 from provenance.watermarks.reading import BLIND, FRONTS, KeyReader, Sums, Trial
+from provenance.watermarks.search import StepImages
 
 CHUNK_SECONDS = 4.8
 MOST_WINDOWS = 100
@@ -113,7 +114,7 @@ class KeyExaminer:
         """Whether nothing was found yet and searches are left."""
         return not self.found and self._searches < self._plan.searches
 
-    def search(self, whole: View, images: dict[int, search.StepImages]) -> View | None:
+    def look_elsewhere(self, whole: View, images: dict[int, StepImages]) -> View | None:
         """Try other geometries on one chunk; return the view under which an id was read, and keep its geometry.
 
         whole: the chunk seen as a whole frame. images: shared by all keys, filled on first use.
@@ -126,12 +127,12 @@ class KeyExaminer:
                 return view
         return None
 
-    def _other_views(self, whole: View, images: dict[int, search.StepImages]) -> Iterator[View]:
+    def _other_views(self, whole: View, images: dict[int, StepImages]) -> Iterator[View]:
         """Mirror images, then what the search proposes: by centred frames, by whitened ones; in short clips by both."""
         yield from search.mirrored(whole)
         for which in (0, 1) if self._plan.windows <= 2 else ((self._searches - 1) % 2,):
             if which not in images:
-                images[which] = search.StepImages.of(whole, (whole.centring, whole.whitening)[which])
+                images[which] = StepImages.of(whole, (whole.centring, whole.whitening)[which])
             for proposal in search.propose(images[which], self.reader, GEOMETRIES_TRIED):
                 yield whole.chunk.view(proposal.geometry)
 

@@ -114,6 +114,11 @@ def _ramp(shift: tuple[float, float]) -> np.ndarray:
     return np.exp(-2j * np.pi * (harmonics() @ np.array(shift))).astype(np.complex64)
 
 
+def _turning(length: int, period: float) -> np.ndarray:
+    cycles = np.arange(0, 2 * math.isqrt(int((harmonics() ** 2).sum(axis=1).max())) + 2) / 2
+    return np.exp(-2j * np.pi / period * np.outer(np.arange(length) + 0.5, cycles)).astype(np.complex64)
+
+
 @dataclass(frozen=True)
 class Projector:
     """Projects normalised frames (h, w) on the lattice with periods in normalised pixels."""
@@ -130,12 +135,8 @@ class Projector:
 
     @cached_property
     def _waves(self) -> tuple[np.ndarray, np.ndarray]:
-        """Real (w, 2 (17 + 17)) and (2 (17 + 17), h): cosines and sines at 0, .5, 1 .. 16.5 cycles per period."""
-        cycles = np.arange(0, 2 * math.isqrt(int((harmonics() ** 2).sum(axis=1).max())) + 2) / 2
-        return tuple(
-            np.exp(-2j * np.pi / period * np.outer(np.arange(length) + 0.5, cycles)).astype(np.complex64)
-            for length, period in ((self.shape[1], self.period_x), (self.shape[0], self.period_y))
-        )
+        """Complex64 (w, 34) and (h, 34): 0, .5, 1 .. 16.5 cycles per period."""
+        return _turning(self.shape[1], self.period_x), _turning(self.shape[0], self.period_y)
 
     def project(self, frames: np.ndarray) -> Spectra:
         """Return the spectra of int8 (time, h, w)."""
@@ -148,10 +149,17 @@ class Projector:
         grid = np.concatenate([on[1][..., :0:-1], on[0]], axis=2) * scale
         k = _middles()
         row, column = (k[:, 1] - 0.5).astype(int), (np.abs(k[:, 0]) - 0.5).astype(int)
-        return Spectra(grid, np.where(k[:, 0] > 0, off[0][:, row, column], off[1][:, row, column]) * scale)
+        middles = np.where(k[:, 0] > 0, off[0][:, row, column], off[1][:, row, column])
+        return Spectra(grid, middles * scale)
 
     @staticmethod
     def _rows(across: np.ndarray, waves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return complex (time, ky, kx) for +kx and for -kx."""
-        turned = waves.T  # (ky, h)
-        return np.matmul(turned, across), np.matmul(turned, across.conj())
+        """Return complex (time, ky, kx) for +kx and for -kx, as one product each: many small ones are far slower."""
+        time, height, count = across.shape
+        turned = np.ascontiguousarray(waves.T)  # (ky, h)
+        flat = np.ascontiguousarray(across.transpose(1, 0, 2)).reshape(height, time * count)
+        plus, minus = (
+            np.ascontiguousarray((turned @ side).reshape(-1, time, count).transpose(1, 0, 2))
+            for side in (flat, flat.conj())
+        )
+        return plus, minus

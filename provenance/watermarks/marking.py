@@ -42,7 +42,7 @@ class Embedder:
         pattern = cv2.multiply(self._pattern, self._mask(luma, unit))
         power = cv2.norm(pattern) / math.sqrt(pattern.size)
         amplitude = float(self._sequence.amplitudes(np.array([seconds]), self._start, self._frame_rate)[0, 0])
-        pattern *= np.float32(amplitude * self._deviation * unit / max(power, 1e-9))
+        pattern = pattern * np.float32(amplitude * self._deviation * unit / max(power, 1e-9))
         if luma.dtype == np.uint8:
             return cv2.add(luma, pattern, dtype=cv2.CV_8U)
         marked = np.rint(luma.astype(np.float32) + pattern)

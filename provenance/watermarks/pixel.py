@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -32,7 +33,7 @@ _MAX_FRAME_RATE = 31.0
 class PixelWatermarkCheck:
     """A check of the frames: looks for pixel watermarks under the given key streams (purpose ``pixel/1``)."""
 
-    name = "pixel-watermark"
+    name: Literal["pixel-watermark"] = "pixel-watermark"
 
     def __init__(self, streams: Sequence[KeyStream], *, searches: bool = True) -> None:
         """searches: whether crops and mirror images are looked for, too; signing knows that its output is neither."""
@@ -110,7 +111,7 @@ class PixelWatermarkCheck:
         for examiner in self._keys:
             examiner.end_window()
             if examiner.may_search:
-                view = examiner.search(views[self._whole], images)
+                view = examiner.look_elsewhere(views[self._whole], images)
                 if view is not None:
                     self._keep_trace(view)
 
