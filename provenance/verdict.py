@@ -193,6 +193,13 @@ class _Case:
             if item.status == "recovered" and _counts(item) and item.manifest in led_to
         ]
 
+    @cached_property
+    def fitting(self) -> list[CredentialsEvidence]:
+        """Recovered credentials that fit, without those that a later one tells the rest of."""
+        fit = [item for item in self.recovered if item.content == "fits"]
+        voices = [*self.embedded, *fit]
+        return [item for item in fit if not any(_tells_more(other, item) for other in voices)]
+
     def content(self, mark: WatermarkEvidence) -> Content | None:
         """How a watermark's manifest compares with this content; None when it leads to no manifest that counts."""
         known = {item.manifest for item in self.embedded} | {item.manifest for item in self.recovered}
@@ -219,6 +226,12 @@ def _is_trusted(item: CredentialsEvidence) -> bool:
     return item.signer is not None and item.signer.trust in TRUSTED
 
 
+def _tells_more(later: CredentialsEvidence, earlier: CredentialsEvidence) -> bool:
+    """Whether one credential descends from another and weighs no less, so that it speaks for both."""
+    descends = earlier.manifest in later.chain and later.manifest not in (earlier.manifest, *earlier.chain)
+    return descends and (_is_trusted(later) or not _is_trusted(earlier))
+
+
 def said_by(item: CredentialsEvidence) -> OriginName:
     """Return what a credential says of how the clip was made: that AI took part outweighs what else it says."""
     if item.ai == "whole":
@@ -230,7 +243,7 @@ def said_by(item: CredentialsEvidence) -> OriginName:
 
 def _credential_lines(case: _Case) -> list[_Line]:
     lines = [_embedded_line(item) for item in case.embedded]
-    lines += [_recovered_line(case, item) for item in case.recovered if item.content == "fits"]
+    lines += [_recovered_line(case, item) for item in case.fitting]
     unsound: tuple[Literal["changed", "unreadable", "remote"], ...] = ("changed", "unreadable", "remote")
     states = [item.status for item in case.credentials]
     lines += [_Line("inconclusive", "none", "credentials", SENTENCES[word]) for word in unsound if word in states]
@@ -342,8 +355,8 @@ def _conflict(case: _Case) -> _Line | None:
         for other in case.recovered:
             if other.manifest not in inside.chain and inside.manifest not in (other.manifest, *other.chain):
                 return _Line("conflict", "none", "credentials", SENTENCES["two_manifests"])
-    fitting = [*case.embedded, *(item for item in case.recovered if item.content == "fits")]
-    captured = next((item for item in fitting if said_by(item) == "captured"), None)
+    voices = [*case.embedded, *case.fitting]
+    captured = next((item for item in voices if said_by(item) == "captured"), None)
     generated = next((mark for mark in case.found if _says(mark) in GENERATED), None)
     if captured is not None and generated is not None:
         return _Line("conflict", "none", generated.check, _worded("captured_and_generated", captured, generated))

@@ -161,6 +161,44 @@ def test_embedded_and_recovered_manifests_conflict_unless_one_descends_from_the_
     assert verdict_of(descended, *looks_different[1:]).finding == "edited"
 
 
+def recovered(manifest: str, origin: str, *ancestors: str, trust: str = "official") -> list[Evidence]:
+    """A recovered credential that fits, and the public watermark that led to it."""
+    signer = SignerEvidence("Newsroom", trust)  # type: ignore[arg-type]
+    ai = {"generated": "whole", "generated_in_part": "part"}.get(origin, "none")
+    found = CredentialsEvidence(
+        "recovered",
+        signer,
+        ai=ai,  # type: ignore[arg-type]
+        origin=origin,  # type: ignore[arg-type]
+        manifest=manifest,
+        content="fits",
+        chain=(manifest, *ancestors),
+    )
+    led = WatermarkEvidence(
+        "pixel-watermark", "public", is_public=True, log10_p=-20.0, manifest=manifest, content="fits"
+    )
+    return [found, led]
+
+
+def test_of_two_recovered_credentials_the_later_one_speaks_for_both() -> None:
+    for later, finding in (("edited", "edited"), ("generated_in_part", "generated_in_part")):
+        evidence = recovered("urn:b", later, "urn:a") + recovered("urn:a", "captured")
+        assert verdict_of(*evidence).finding == finding
+        assert verdict_of(*reversed(evidence)).finding == finding
+
+
+def test_a_later_credential_that_nobody_vouches_for_does_not_silence_the_trusted_one() -> None:
+    evidence = recovered("urn:b", "generated", "urn:a", trust="unknown") + recovered("urn:a", "captured")
+    assert (verdict_of(*evidence).finding, verdict_of(*evidence).grade) == ("captured", "recovered")
+
+
+def test_a_generated_part_of_a_film_that_was_shot_is_no_conflict_once_its_credential_says_so() -> None:
+    shot, film = recovered("urn:a", "captured"), recovered("urn:b", "generated_in_part", "urn:a")
+    part = WatermarkEvidence("latent-watermark", "home", log10_p=-20.0, manifest=None)
+    assert verdict_of(*shot, part).finding == "conflict"
+    assert verdict_of(*shot, *film, part).finding == "generated_in_part"
+
+
 def test_grades_only_grow_with_trust() -> None:
     order = {grade: rank for rank, grade in enumerate(reversed(GRADES))}
     for origin in ("generated", "captured", "unstated"):
