@@ -2,7 +2,7 @@
 
 A chain is ``NAME[:PARAMETER][+NAME[:PARAMETER]...]``, as in ``crop:.71+brightness:.5+x264:40``, and is applied from
 left to right. A chain that changes frames and ends without an encoder of its own is written to its file with H.264 at
-CRF 18: whoever edits a clip stores it again.
+CRF 18, preset veryfast: whoever edits a clip stores it again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.attacks.attack import Attack
-from benchmarks.attacks.codec import CODEC, PIXEL_FORMAT, STORE_CRF, encoding, store, through_codec
+from benchmarks.attacks.codec import CODEC, PIXEL_FORMAT, encoding, store, storing, through_codec
 from benchmarks.attacks.geometric import GEOMETRIC
 from benchmarks.attacks.photometric import PHOTOMETRIC
 from benchmarks.attacks.temporal import TEMPORAL
@@ -165,15 +165,16 @@ def _stages(chain: Chain) -> Iterator[_Stage]:
 
 def _run_stage(source: Path, target: Path, stage: _Stage, seed: int, report: Progress) -> None:
     video = Video(source)
-    encoder, crf = ("x264", STORE_CRF)
-    if stage.encoder is not None and stage.encoder.attack.encoder is not None:
-        encoder, crf = stage.encoder.attack.encoder, _crf(stage.encoder)
-    if not stage.frames:
-        transcode(video, target, encoding(encoder, crf), progress=report, metadata=False)
+    encoder = stage.encoder.attack.encoder if stage.encoder is not None else None
+    if stage.encoder is not None and encoder is not None and not stage.frames:
+        transcode(video, target, encoding(encoder, _crf(stage.encoder)), progress=report, metadata=False)
         return
+    settings = storing()
+    if stage.encoder is not None and encoder is not None:
+        settings = encoding(encoder, _crf(stage.encoder), PIXEL_FORMAT)
     rate = next((Fraction(step.value or 25) for _, step in reversed(stage.frames) if step.name == "fps"), None)
     clips = _attacked(_reported(video, report), stage, seed)
-    store(clips, target, encoding(encoder, crf, PIXEL_FORMAT), (rate or video.info.frame_rate).limit_denominator(1001))
+    store(clips, target, settings, (rate or video.info.frame_rate).limit_denominator(1001))
 
 
 def _attacked(clips: Iterator[Clip], stage: _Stage, seed: int) -> Iterator[Clip]:

@@ -20,6 +20,7 @@ from provenance.video.transform import roundtrip
 TIME_BASE = Fraction(1, 90000)  # the clock of MPEG systems (ISO/IEC 13818-1, 2.4.2.1)
 PIXEL_FORMAT = "yuv420p"
 STORE_CRF = 18
+STORE_PRESET = "veryfast"
 _ONE_THREAD = {"threads": "1"}
 _OPTIONS = {
     "x265": {"x265-params": "log-level=none:pools=1:frame-threads=1"},
@@ -37,10 +38,15 @@ CODEC: dict[str, Attack] = {
 }
 
 
-def encoding(encoder: str, crf: int, pixel_format: str | None = None) -> Encoding:
+def encoding(encoder: str, crf: int, pixel_format: str | None = None, *, preset: str | None = None) -> Encoding:
     """Return the encoder's settings as all attacks use them: preset medium (AV1: faster), one thread."""
     options = {**_ONE_THREAD, **_OPTIONS.get(encoder, {})}
-    return Encoding(encoder, crf, _PRESETS.get(encoder, "medium"), pixel_format, options)
+    return Encoding(encoder, crf, preset or _PRESETS.get(encoder, "medium"), pixel_format, options)
+
+
+def storing() -> Encoding:
+    """Return how frames are stored that an attack changed and no encoder of its chain stores: H.264 at CRF 18."""
+    return encoding("x264", STORE_CRF, PIXEL_FORMAT, preset=STORE_PRESET)
 
 
 def through_codec(clip: Clip, encoder: str, crf: int) -> Clip:
