@@ -20,11 +20,11 @@ from provenance.evidence import (
     FingerprintEvidence,
     OriginName,
     SignerTrust,
-    Span,
     WatermarkEvidence,
 )
 from provenance.repository.fingerprint import Resemblance
-from provenance.wording import ALSO, ORIGINS, SENTENCES, VOUCHED
+from provenance.spans import common, merged, seconds_of
+from provenance.wording import ALSO, ORIGINS, SENTENCES, quoted, said_by, signer_of, worded
 
 Finding = Literal[
     "generated",
@@ -150,7 +150,7 @@ def warnings_of(evidence: Iterable[Evidence]) -> tuple[str, ...]:
         if not isinstance(item, CredentialsEvidence):
             continue
         if item.signer is not None and item.signer.trust in IGNORED:
-            found.append(f"the claim of {_name(item)} is ignored")
+            found.append(f"the claim of {signer_of(item)} is ignored")
         if item.status == "changed":
             found.append(f"the credential does not match the file: {item.reason or 'it was changed after signing'}")
         if item.status == "unsigned_regions_changed":
@@ -232,15 +232,6 @@ def _tells_more(later: CredentialsEvidence, earlier: CredentialsEvidence) -> boo
     return descends and (_is_trusted(later) or not _is_trusted(earlier))
 
 
-def said_by(item: CredentialsEvidence) -> OriginName:
-    """Return what a credential says of how the clip was made: that AI took part outweighs what else it says."""
-    if item.ai == "whole":
-        return "generated"
-    if item.ai == "part":
-        return "generated_in_part"
-    return item.origin
-
-
 def _credential_lines(case: _Case) -> list[_Line]:
     lines = [_embedded_line(item) for item in case.embedded]
     lines += [_recovered_line(case, item) for item in case.fitting]
@@ -253,10 +244,10 @@ def _credential_lines(case: _Case) -> list[_Line]:
 def _embedded_line(item: CredentialsEvidence) -> _Line:
     origin = said_by(item)
     if _is_trusted(item):
-        said = _worded("embedded", item, None)
+        said = worded("embedded", item)
         return _Line(TRUSTED_SAYS[origin], "established", "credentials", said, is_from_bytes=True)
     finding = UNKNOWN_SAYS[origin]
-    said = _worded(f"embedded_{_weight(origin, finding)}", item, None)
+    said = worded(f"embedded_{_weight(origin, finding)}", item)
     return _Line(finding, "declared", "credentials", said, is_from_bytes=True)
 
 
@@ -264,11 +255,11 @@ def _recovered_line(case: _Case, item: CredentialsEvidence) -> _Line:
     own = next((mark for mark in case.found if mark.manifest == item.manifest and not mark.is_public), None)
     origin = said_by(item)
     if _is_trusted(item) and own is not None:
-        return _Line(TRUSTED_SAYS[origin], "established", "credentials", _worded("recovered_own_key", item, own))
+        return _Line(TRUSTED_SAYS[origin], "established", "credentials", worded("recovered_own_key", item, own))
     if _is_trusted(item):
-        return _Line(TRUSTED_SAYS[origin], "recovered", "credentials", _worded("recovered", item, None))
+        return _Line(TRUSTED_SAYS[origin], "recovered", "credentials", worded("recovered", item))
     finding = UNKNOWN_SAYS[origin]
-    return _Line(finding, "declared", "credentials", _worded(f"recovered_{_weight(origin, finding)}", item, None))
+    return _Line(finding, "declared", "credentials", worded(f"recovered_{_weight(origin, finding)}", item))
 
 
 def _weight(origin: OriginName, finding: Finding) -> str:
@@ -279,7 +270,7 @@ def _weight(origin: OriginName, finding: Finding) -> str:
 def _watermark_lines(case: _Case) -> list[_Line]:
     lines = [_found_line(case, mark) for mark in case.found]
     lines += [
-        _Line("inconclusive", "suspected", mark.check, SENTENCES["trace"].format(key=_key(mark)))
+        _Line("inconclusive", "suspected", mark.check, SENTENCES["trace"].format(key=quoted(mark)))
         for mark in case.watermarks
         if mark.found is False and mark.log10_p <= TRACE_LOG10_P
     ]
@@ -299,7 +290,7 @@ def _found_line(case: _Case, mark: WatermarkEvidence) -> _Line:
         kind = "own_marked"
     grade: Grade = "established" if content == "fits" and not mark.is_public else "declared"
     sentence = SENTENCES[f"{kind}_{_KNOWLEDGE[content]}"]
-    return _Line(finding, grade, mark.check, sentence.format(key=_key(mark), origin=ORIGINS[finding_origin(finding)]))
+    return _Line(finding, grade, mark.check, sentence.format(key=quoted(mark), origin=ORIGINS[_origin_of(finding)]))
 
 
 def _says(mark: WatermarkEvidence) -> Finding:
@@ -311,7 +302,7 @@ def _says(mark: WatermarkEvidence) -> Finding:
     return {"generated": "generated", "generated_in_part": "generated_in_part"}.get(mark.origin or "", "marked")  # type: ignore[return-value]
 
 
-def finding_origin(finding: Finding) -> OriginName:
+def _origin_of(finding: Finding) -> OriginName:
     """Return the origin that a finding speaks of, "unstated" where it speaks of none."""
     return finding if finding in SAYS_HOW else "unstated"  # type: ignore[return-value]
 
@@ -359,7 +350,7 @@ def _conflict(case: _Case) -> _Line | None:
     captured = next((item for item in voices if said_by(item) == "captured"), None)
     generated = next((mark for mark in case.found if _says(mark) in GENERATED), None)
     if captured is not None and generated is not None:
-        return _Line("conflict", "none", generated.check, _worded("captured_and_generated", captured, generated))
+        return _Line("conflict", "none", generated.check, worded("captured_and_generated", captured, generated))
     return None
 
 
@@ -373,7 +364,7 @@ def _in_part(case: _Case, line: _Line) -> _Line:
         return line
     for check in sorted({mark.check for mark in marks}):
         examined = merged(span for mark in case.watermarks if mark.check == check for span in mark.examined)
-        if _seconds(examined) - _seconds(_common(examined, covered)) >= UNMARKED_SECONDS[check]:
+        if seconds_of(examined) - seconds_of(common(examined, covered)) >= UNMARKED_SECONDS[check]:
             spans = merged(span for mark in marks for span in mark.spans)
             said = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in spans[:4]) + (
                 " …" if len(spans) > 4 else ""
@@ -389,32 +380,12 @@ def _is_of_generated_clip(case: _Case, mark: WatermarkEvidence) -> bool:
     return any(said_by(item) in GENERATED for item in fitting)
 
 
-def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Return the union of spans, in order and without overlap."""
-    union: list[Span] = []
-    for start, end in sorted(spans):
-        if union and start <= union[-1][1]:
-            union[-1] = (union[-1][0], max(union[-1][1], end))
-        else:
-            union.append((start, end))
-    return tuple(union)
-
-
-def _common(first: Sequence[Span], second: Sequence[Span]) -> tuple[Span, ...]:
-    pairs = ((max(a, c), min(b, d)) for a, b in first for c, d in second)
-    return tuple((start, end) for start, end in pairs if end > start)
-
-
-def _seconds(spans: Iterable[Span]) -> float:
-    return sum(end - start for start, end in spans)
-
-
 def _also(case: _Case, lines: Sequence[_Line], chosen: _Line) -> str:
     """What the chosen line would hide."""
     more = ""
     mark = next((mark for mark in case.found if _says(mark) in GENERATED), None)
     if mark is not None and chosen.finding not in GENERATED:
-        more += ALSO["generation_watermark"].format(key=_key(mark))
+        more += ALSO["generation_watermark"].format(key=quoted(mark))
     if (
         chosen.grade in ("suspected", "none")
         and chosen.finding == "inconclusive"
@@ -429,25 +400,4 @@ def _also(case: _Case, lines: Sequence[_Line], chosen: _Line) -> str:
 
 def _nothing(case: _Case) -> str:
     ignored = next((item for item in case.credentials if item.signer and item.signer.trust in IGNORED), None)
-    return SENTENCES["nothing"] if ignored is None else SENTENCES["ignored"].format(signer=_name(ignored))
-
-
-def _worded(sentence: str, item: CredentialsEvidence, mark: WatermarkEvidence | None) -> str:
-    origin = ORIGINS[said_by(item)]
-    signer = _name(item)
-    return SENTENCES[sentence].format(
-        signer=signer,
-        Signer=signer[:1].upper() + signer[1:],
-        as_origin=origin if said_by(item) == "unstated" else f"as {origin}",
-        key=_key(mark) if mark else "",
-    )
-
-
-def _name(item: CredentialsEvidence) -> str:
-    if item.signer is None:
-        return "an unnamed signer"
-    return VOUCHED[item.signer.trust].format(name=item.signer.name)
-
-
-def _key(mark: WatermarkEvidence) -> str:
-    return f"“{mark.key}”"
+    return SENTENCES["nothing"] if ignored is None else SENTENCES["ignored"].format(signer=signer_of(ignored))

@@ -21,8 +21,9 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 
 from provenance.errors import CannotCarry, NeedsExtra, RepositoryError, UsageError
 from provenance.evidence import FingerprintMatch
-from provenance.repository.fingerprint import Fingerprint, Shelf
+from provenance.repository.fingerprint import Fingerprint
 from provenance.repository.migrations import bring_up_to_date
+from provenance.repository.shelf import Shelf
 from provenance.repository.tables import bindings, fingerprints, manifests, watermark_ids
 
 ORIGIN_BITS = 3

@@ -20,7 +20,8 @@ from provenance.evidence import (
     WatermarkEvidence,
 )
 from provenance.repository.fingerprint import Resemblance
-from provenance.verdict import GRADES, Verdict, content_of, judge, merged, warnings_of
+from provenance.spans import merged
+from provenance.verdict import GRADES, Verdict, content_of, judge, warnings_of
 from tests.provenance.verdict_cases import EVERYTHING, Case, cases, evidence_of, table
 
 TABLE = Path(__file__).with_name("verdict_table.txt")

@@ -18,11 +18,11 @@ from provenance.repository.fingerprint import (
     SKETCH_FRAMES,
     Fingerprint,
     FingerprintCheck,
-    Shelf,
     Sketch,
     compare,
     sketch_of,
 )
+from provenance.repository.shelf import Shelf
 from provenance.verdict import content_of
 from provenance.video import Clip, Window
 from provenance.video.transform import roundtrip
