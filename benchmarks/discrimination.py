@@ -8,7 +8,7 @@ the same.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,11 +68,23 @@ def pairs_of(cross: CrossScores) -> Pairs:
     return Pairs(np.where(np.isfinite(a) & np.isfinite(b), won, np.nan), generated, filmed)
 
 
-def pair_area(cross: CrossScores, only: NDArray[np.bool_] | None = None, draws: int = 1000) -> Estimate:
+def pair_area(cross: CrossScores, only: NDArray[np.bool_] | None = None, draws: int = 400) -> Estimate:
     """Weighted area under the ROC curve over pairs, with its hierarchical bootstrap interval.
 
     `only` (generated, filmed) restricts the pairs that count, to matched ones for instance.
     """
+    area, everything = _area_of(cross, only), np.arange(len(cross.generated))
+    interval = bootstrap(area, cross.levels, strata=cross.generated.tolist(), draws=draws)
+    return Estimate(area(everything), interval, len(everything), cross.coverage)
+
+
+def pair_area_value(cross: CrossScores) -> float:
+    """The same area without its interval."""
+    return _area_of(cross, None)(np.arange(len(cross.generated)))
+
+
+def _area_of(cross: CrossScores, only: NDArray[np.bool_] | None) -> Callable[[NDArray[np.intp]], float]:
+    """Index array into the sample, with repetitions -> weighted share of pairs in the right order."""
     pairs = pairs_of(cross)
     counts = np.isfinite(pairs.won) & (only if only is not None else True)
     won, valid = np.where(counts, pairs.won, 0.0), counts.astype(float)
@@ -83,9 +95,7 @@ def pair_area(cross: CrossScores, only: NDArray[np.bool_] | None = None, draws: 
         total = a @ valid @ b
         return float(a @ won @ b / total) if total > 0 else float("nan")
 
-    everything = np.arange(len(cross.generated))
-    interval = bootstrap(area, cross.levels, strata=cross.generated.tolist(), draws=draws)
-    return Estimate(area(everything), interval, len(everything), cross.coverage)
+    return area
 
 
 @dataclass(frozen=True)
