@@ -75,7 +75,8 @@ def look(path: Path, limits: Limits) -> VideoInfo:
 
 
 def refuse_too_small(info: VideoInfo) -> None:
-    """Raise CannotCarry for frames on which the watermark's finest lines would be thinner than a pixel."""
+    """Raise CannotCarry for what has no room for an id: frames on which the finest lines would be thinner than a pixel,
+    and clips that are too short for their size."""
     if min(info.width, info.height) < SMALLEST_SIDE:
         raise CannotCarry(
             f"{info.path}: {info.width}x{info.height} pixels are too few for a watermark",

@@ -6,6 +6,7 @@ runs in the worker (`provenance.marking`); keys of signers and the repository st
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ from provenance.sandbox.limits import Limits
 from provenance.sandbox.worker import Runner, Worker, warm_worker
 from provenance.video.container import refuse_unreadable
 from provenance.video.encoding import Encoding
+from provenance.watermarks.capacity import ENOUGH_ENERGY, expected_energy
 from provenance.watermarks.payload import Origin
 from provenance.watermarks.pixel import PURPOSE
 
@@ -152,7 +154,7 @@ def sign(
         marked.psnr_db,
         marked.rewritten.encoder,
         sidecar,
-        _warnings(marked),
+        _warnings(marked, plan),
         time.monotonic() - started,
     )
 
@@ -271,11 +273,14 @@ def _move_sidecar(sealed: SignedManifest, out: Path, *, force: bool) -> Path | N
     return sidecar_of(out)
 
 
-def _warnings(marked: MarkedFile) -> tuple[str, ...]:
-    thin = [row for row in marked.readings if row.log10_p > THIN_LOG10_P]
+def _warnings(marked: MarkedFile, plan: SigningPlan) -> tuple[str, ...]:
+    info, seconds = marked.info, marked.rewritten.seconds
+    each_db = plan.strength_db + 10 * math.log10(max(1, len(plan.streams)))
+    little = expected_energy(info.width, info.height, seconds, each_db) < ENOUGH_ENERGY
     said = [
-        f"the watermark under the key {row.key!r} reads back with a thin margin: re-encoding or scaling may lose it"
-        for row in thin
+        f"the watermark under the key {row.key!r} has a thin margin: re-encoding or scaling may lose it"
+        for row in marked.readings
+        if little or row.log10_p > THIN_LOG10_P
     ]
     return (*marked.rewritten.dropped, *said)
 
