@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import MappingProxyType
 
 from countermark.settings import CORPUS_VARIABLE, Settings
 from provenance.errors import UsageError
+from provenance.files import written_beside
 
 Progress = Callable[[int, int, str], None]
 """Hears tasks done, tasks in all, and the newest one's name."""
@@ -125,12 +127,32 @@ def _detectors(options: BenchOptions) -> str:
     return bench.markdown
 
 
+def _generator(options: BenchOptions) -> str:
+    from benchmarks.experiments.generator import contact_sheet, quality_rows
+    from generator.model import BuiltInGenerator
+
+    def told(what: str) -> None:
+        if options.progress is not None:
+            options.progress(0, 1, what)
+
+    model = BuiltInGenerator.load()
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows = quality_rows(model, clips=options.clips or 48, seed=options.seed, progress=told)
+    contact_sheet(model, options.out / "contact-sheet.png", seed=options.seed)
+    with written_beside(options.out / "rows.jsonl", force=True) as part:
+        part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [names, ["---"] * len(names), *([str(row.get(name, "")) for name in names] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 BENCHES: Mapping[str, Bench] = MappingProxyType(
     {
         "watermarks": Bench("both watermarks under attacks, with their false alarms", _watermarks),
         "detectors": Bench("classifiers on generators and cameras that they never saw (needs the corpus)", _detectors),
         "chain": Bench("sign, strip, attack, verify: is the way back found?", _chain),
         "latent": Bench("both watermarks in clips of the built-in model, after encoding", _latent),
+        "generator": Bench("what the built-in model's clips are worth, and a contact sheet", _generator),
         "latent-noise": Bench("whether marked noise can be told from plain noise", _latent_noise),
         "false-alarms": Bench("small p-values of the pixel watermark where there is none", _false_alarms),
         "speed": Bench("time and memory of sign, verify and generate", _speed),

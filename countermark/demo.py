@@ -28,10 +28,10 @@ from provenance.video.write import write_clip
 if TYPE_CHECKING:
     from provenance.verify import Report, Unread
 
-PROMPT = "a red ball bounces on the ground at sunset"
+PROMPT = "red balls bouncing by day"
 CHAIN = "strip+x264:35"
-CAMERA_SECONDS = 3.0
-CAMERA_SIZE = (540, 960)
+CAMERA_SECONDS = 2.5
+CAMERA_SIZE = (360, 640)
 CAMERA_RATE = Fraction(24)
 WORKERS = 2
 GRAIN = 2.0
@@ -129,7 +129,7 @@ def _sign(settings: Settings, folder: Path, video: Path | None, *, force: bool, 
 def camera_like(seed: int = 5) -> Clip:
     """A rendered landscape with the grain of a sensor."""
     count = round(CAMERA_SECONDS * CAMERA_RATE)
-    frames, _ = render(seed, "clouds", CAMERA_SIZE, count, frames_per_second=CAMERA_RATE)
+    frames, _ = render(seed, "mountains", CAMERA_SIZE, count, frames_per_second=CAMERA_RATE)
     random = np.random.default_rng(seed)
     grain = random.normal(0, GRAIN, (*frames.shape[:3], 1)).astype(np.float32)
     noisy = np.clip(frames + grain, 0, 255).astype(np.uint8)

@@ -1,12 +1,13 @@
 """Checks, and what they measure.
 
-A check measures; whether something is *found* is decided by `provenance.verdict.judge` alone. Evidence is frozen, crosses
-the pipe from the worker to its parent, and turns into the JSON interface by `to_json`; fields that only the parent
+A check measures; whether something is *found* is decided by `provenance.verdict.judge` alone. Evidence is frozen,
+crosses the pipe from the worker to its parent, and turns into the JSON interface by `to_json`; fields that only the parent
 needs (bindings, alignments, sketches) stay out of the JSON.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -65,7 +66,7 @@ class CredentialsEvidence:
 
     @property
     def is_authentic(self) -> bool:
-        """Whether the signature over the manifest is valid, whoever signed; expired or misused certificates included."""
+        """Whether the signature over the manifest is valid, whoever signed; expired certificates included."""
         return self.status in ("intact", "unsigned_regions_changed", "recovered") and self.signer is not None
 
     def to_json(self) -> dict[str, Any]:
@@ -227,9 +228,11 @@ Evidence = CredentialsEvidence | WatermarkEvidence | FingerprintEvidence | Detec
 class FileCheck(Protocol):
     """A check of the file as a whole."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The check's name in reports."""
 
-    def examine(self, video: Video) -> list[Evidence]:
+    def examine(self, video: Video) -> Sequence[Evidence]:
         """Examine the file; what is wrong with it is evidence, not an error."""
 
 
@@ -237,7 +240,9 @@ class FileCheck(Protocol):
 class FrameCheck(Protocol):
     """A check of the frames, which are decoded once and shown to all checks. One object examines one video."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The check's name in reports."""
 
     def start(self, info: VideoInfo) -> None:
         """Get ready for a video."""
@@ -245,7 +250,7 @@ class FrameCheck(Protocol):
     def see(self, window: Window) -> bool:
         """Take in the next frames; True means enough, nothing more is needed."""
 
-    def evidence(self) -> list[Evidence]:
+    def evidence(self) -> Sequence[Evidence]:
         """Say what was measured; called once, after the last window."""
 
 

@@ -134,7 +134,7 @@ class _Guarded:
             if isinstance(check, FrameCheck):
                 check.start(info)
             elif isinstance(check, FileCheck):
-                self._of_file = check.examine(video)
+                self._of_file = list(check.examine(video))
         except CountermarkError as error:
             self._fail(error)
 
