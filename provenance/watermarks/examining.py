@@ -15,6 +15,7 @@ import numpy as np
 from provenance.keys import KeyStream
 from provenance.watermarks import search, statistics
 from provenance.watermarks.chunk import Geometry, View
+from provenance.watermarks.payload import Candidate
 from provenance.watermarks.reading import BLIND, FRONTS, KeyReader, Sums, Trial
 from provenance.watermarks.search import StepImages
 
@@ -138,27 +139,26 @@ class KeyExaminer:
 
     def _test(self, sums: Sums, geometry: Geometry, starts: int) -> bool:
         """Test rows of the sums; True when an id was read."""
-        success = False
+        read: set[int] = set()  # nonces: an id that was read here once need not be decoded again
         for start in self.reader.starts(sums, starts):
             for front in FRONTS:
-                trials = self.reader.try_row(sums, start, front, self._plan.nonces)
+                trials = self.reader.try_row(sums, start, front, self._plan.nonces, frozenset(read))
                 self.tests += len(trials)
                 self.best = min([self.best, *(trial.verification_log10_p for trial in trials)])
                 for trial in trials:
-                    success |= self._note(trial, sums, geometry)
-        return success
+                    if trial.candidate is not None:
+                        self._note(trial, trial.candidate, sums, geometry)
+                        read.add(trial.nonce)
+        return bool(read)
 
-    def _note(self, trial: Trial, sums: Sums, geometry: Geometry) -> bool:
-        if trial.candidate is None:
-            return False
-        watermark_id = trial.candidate.watermark_id
+    def _note(self, trial: Trial, candidate: Candidate, sums: Sums, geometry: Geometry) -> None:
+        watermark_id = candidate.watermark_id
         alike = _starts_that_fit(self.reader.fits(sums, watermark_id, trial.nonce))
         here = Found(watermark_id, trial.nonce, alike[0], geometry, trial.verification_log10_p, alike)
         known = self.found.get(watermark_id)
         if known is None or here.rank < known.rank:
             self.found[watermark_id] = here
         self.starts.setdefault(watermark_id, set()).add(here.start)
-        return True
 
 
 def _starts_that_fit(fits: np.ndarray) -> tuple[int, ...]:

@@ -171,20 +171,20 @@ class KeyReader:
         expected = self.tile.coefficients(watermark_id, nonce).conj()
         return np.asarray((sums.values / np.maximum(noise, 1e-30) @ expected).real[1], dtype=np.float64)
 
-    def try_row(self, sums: Sums, start: int, front: str, nonces: int) -> list[Trial]:
-        """Test the likeliest nonces on one row of the sums; decode behind the gate."""
+    def try_row(self, sums: Sums, start: int, front: str, nonces: int, known: frozenset[int]) -> list[Trial]:
+        """Test the likeliest nonces on one row of the sums; behind the gate, decode all but those that are known."""
         values, noise = sums.row(front, start)
         noise = np.maximum(noise, max(float(noise.max()) * 1e-6, 1e-30))
         likely = self.nonces(values, noise, nonces)
         chances = self.verify(values, noise, likely)
-        return [
-            Trial(start, front, int(nonce), float(chance), self._decode(values, noise, int(nonce), float(chance)))
-            for nonce, chance in zip(likely, chances, strict=True)
-        ]
+        trials = []
+        for nonce, chance in zip(likely.tolist(), chances.tolist(), strict=True):
+            is_open = chance <= math.log10(statistics.GATE) and nonce not in known
+            candidate = self._decode(values, noise, nonce) if is_open else None
+            trials.append(Trial(start, front, nonce, chance, candidate))
+        return trials
 
-    def _decode(self, values: np.ndarray, noise: np.ndarray, nonce: int, chance: float) -> payload.Candidate | None:
-        if chance > math.log10(statistics.GATE):
-            return None
+    def _decode(self, values: np.ndarray, noise: np.ndarray, nonce: int) -> payload.Candidate | None:
         found = payload.decode(self.soft_signs(values, noise, nonce), self.stream)
         return found[0] if found else None
 
