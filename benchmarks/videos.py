@@ -67,8 +67,8 @@ def subjects(
     """Return the clips that `videos` stands for.
 
     videos: ``scenes:N``; a folder or pattern; or a split (a .csv table such as benchmarks/data/split.csv), whose clips
-        are found by their digests under `corpus` (the table's folder when None). use: of a split, only the rows that
-        are meant for this use, as ``development``.
+        are found by their digests under `corpus` (the table's folder when None). use: of a split, the rows that are
+        meant for this use, ``development`` or ``table``; a split cannot be read without.
     Raises UsageError where nothing is left, CannotRead where clips are missing.
     """
     match = _SCENES.fullmatch(str(videos))
@@ -144,9 +144,10 @@ def _rendered(subject: Subject) -> Clip:
 
 
 def _split_subjects(table: Path, corpus: Path, use: str | None) -> list[Subject]:
-    rows = [row for row in _rows(table) if use is None or row["watermark"] == use]
-    if not rows:
-        raise UsageError(f"{table}: no clip is meant for {use}", hint="uses are development and table")
+    rows = [row for row in _rows(table) if row["watermark"] == use]
+    if use is None or not rows:
+        said = f"no clip is meant for {use!r}" if use else "it must be said which of its clips may be used"
+        raise UsageError(f"{table}: {said}", hint="--use development for daily work, --use table for a final table")
     files = {digest(file): file for file in expand([corpus])} if corpus.is_dir() else {}
     found = [
         Subject(f"{row['family']}/{row['sha256'][:8]}", row["family"], path=files[row["sha256"]], sha256=row["sha256"])

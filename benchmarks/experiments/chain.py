@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.attacks import attack_file
 from benchmarks.marks import PIXEL_PURPOSE, bench_id, bench_key
-from benchmarks.metrics import mean_estimate
+from benchmarks.metrics import Rate, mean_estimate
 from benchmarks.report import Report, Table, write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.tables import rate, rate_json, where
@@ -234,29 +234,37 @@ def chain_report(rows: Sequence[Row], settings: Row) -> Report:
         results[arm]["wrong_key"] = rate_json(rate(_tried(mine), "wrong_key"))
         lines.append(_line(arm, mine))
     quality = [row.get("psnr_db") for row in where(rows, arm="intact")]
-    header = ("arm", "exact id", "signed manifest", "its origin", "content differs", "wrong key", "finding, grade")
+    header = ("arm", "exact id", "signed manifest", "its origin", "content", "wrong key", "finding, grade")
     note = "Shares of all clips with Wilson's 95 % interval; a clip that failed in an arm counts as a miss there."
     table = Table("Sign, attack, verify", header, tuple(lines), note)
     known = [value for value in quality if value is not None]
     which = f"{settings['videos']}, {settings['use'] or 'all'}"
     sentence = f"{settings['clips']} clips ({which}), at most their first {settings['seconds']:g} s."
     least = f" Luma PSNR before encoding {mean_estimate(quality)} dB, least {min(known):.2f}." if known else ""
-    return Report("The whole chain", (sentence + least,), (table,), (), settings, {"arms": results})
+    genuine, pasted = _differs([row for row in rows if row["arm"] in CHAINS]), _differs(where(rows, arm="pasted"))
+    results["differs"] = {"genuine": rate_json(genuine), "pasted": rate_json(pasted)}
+    judged = f"Genuine attacked clips called *differs*: {genuine}; watermarks pasted on another clip: {pasted}."
+    return Report("The whole chain", (sentence + least, judged), (table,), (), settings, {"arms": results})
+
+
+def _differs(rows: Sequence[Row]) -> Rate:
+    """How many of all trials the fingerprint calls different; where no id was read, nothing is called anything."""
+    return Rate.of([None if "error" in row else row["content"] == "differs" for row in rows])
 
 
 def _line(arm: str, rows: Sequence[Row]) -> tuple[str, ...]:
     counts: dict[str, int] = {}
     for row in rows:
-        said = f"{row['finding']}, {row['grade']}" if "error" not in row else "failed"
-        counts[said] = counts.get(said, 0) + 1
+        concluded = f"{row['finding']}, {row['grade']}" if "error" not in row else "failed"
+        counts[concluded] = counts.get(concluded, 0) + 1
     findings = "; ".join(f"{said} {count}" for said, count in sorted(counts.items(), key=lambda item: -item[1]))
-    judged = [row for row in rows if row.get("content") is not None]
-    differs = rate([{**row, "differs": row["content"] == "differs"} for row in judged], "differs")
+    contents = [str(row["content"]) for row in rows if row.get("content") is not None]
+    said = "; ".join(f"{content} {contents.count(content)}" for content in sorted(set(contents)))
     wrong = str(rate(_tried(rows), "wrong_key")) if _tried(rows) else ""
     if arm == "unmarked":
         return arm, f"found: {rate(rows, 'found')}", "", "", "", wrong, findings
     fields = (str(rate(rows, field)) for field in ("exact", "manifest", "origin"))
-    return arm, *fields, str(differs), wrong, findings
+    return arm, *fields, said, wrong, findings
 
 
 def _tried(rows: Sequence[Row]) -> list[Row]:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.runs import digest
 from benchmarks.videos import SceneShape, Subject, balanced, cut, load, save, subjects
-from provenance.errors import CannotRead, CountermarkError
+from provenance.errors import CannotRead, CountermarkError, UsageError
 from provenance.video import Clip, Video
 from provenance.video.write import write_clip
 
@@ -56,6 +56,11 @@ class TestSubjects:
         write_split(tmp_path / "split.csv", [("0" * 64, "park", "table")])
         with pytest.raises(CannotRead, match="0 of the 1"):
             subjects(tmp_path / "split.csv", use="table", corpus=corpus)
+
+    def test_a_split_is_not_used_without_saying_for_what(self, corpus, tmp_path):
+        write_split(tmp_path / "split.csv", [(digest(corpus / "park/0.mp4"), "park", "table")])
+        with pytest.raises(UsageError, match="must be said"):
+            subjects(tmp_path / "split.csv", corpus=corpus)
 
     @pytest.mark.parametrize("text", ["scenes:0", "scenes:x", "nowhere", "nowhere.csv"])
     def test_what_is_nothing_is_said_in_one_line(self, text):
