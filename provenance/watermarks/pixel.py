@@ -110,7 +110,7 @@ class PixelWatermarkCheck:
         images: dict[int, StepImages] = {}
         for examiner in self._keys:
             examiner.end_window()
-            if examiner.may_search:
+            if examiner.may_search and views[self._whole].chunk.frames.any():
                 view = examiner.look_elsewhere(views[self._whole], images)
                 if view is not None:
                     self._keep_trace(view)

@@ -16,6 +16,7 @@ _PRESENT = 3.5  # standard deviations
 _CLEAR = 7.0
 _EDGE = 0.25  # of the usual score: content makes the watermark several times weaker in some moments
 _BRIDGE_SECONDS = 1.0
+_MARGIN_SECONDS = 0.7  # at the ends of a chunk, where smoothing has less to go by
 
 
 class _Known(Protocol):
@@ -58,8 +59,8 @@ def _marked_steps(trace: Trace, score: np.ndarray) -> list[Span]:
     steps = np.flatnonzero(score >= max(_PRESENT, _EDGE * level))
     pieces = [(float(trace.begins[i]), float(trace.ends[i])) for i in steps]
     first, last = float(trace.begins[0]), float(trace.ends[-1])
-    before = [(first, first)] if pieces and pieces[0][0] - first <= _BRIDGE_SECONDS else []
-    after = [(last, last)] if pieces and last - pieces[-1][1] <= _BRIDGE_SECONDS else []
+    before = [(first, first)] if pieces and pieces[0][0] - first <= _MARGIN_SECONDS else []
+    after = [(last, last)] if pieces and last - pieces[-1][1] <= _MARGIN_SECONDS else []
     return [*before, *pieces, *after]
 
 
