@@ -1,8 +1,8 @@
 """Checks, and what they measure.
 
 A check measures; whether something is *found* is decided by `provenance.verdict.judge` alone. Evidence is frozen,
-crosses the pipe from the worker to its parent, and turns into the JSON interface by `to_json`; fields that only the parent
-needs (bindings, alignments, sketches) stay out of the JSON.
+crosses the pipe from the worker to its parent, and turns into the JSON interface by `to_json`; fields that only the
+parent needs (bindings, alignments, sketches) stay out of the JSON.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -39,7 +41,7 @@ def pmap(
 def _in_processes(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     waiting: deque[Future[Result]] = deque()
     rest = iter(items)
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_quietly_when_stopped)
     try:
         for item in itertools.islice(rest, _AHEAD * workers):
             waiting.append(pool.submit(function, item))
@@ -54,6 +56,11 @@ def _in_processes(function: Callable[[Item], Result], items: Iterable[Item], wor
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_quietly_when_stopped() -> None:
+    """Ctrl-C reaches all processes of a terminal: this one ends without a word, the first one says what happened."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 
 def _on_ray(function: Callable[[Item], Result], items: Iterable[Item], address: str) -> Iterator[Result]:
