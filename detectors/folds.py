@@ -9,7 +9,7 @@ comes from a chain that saw neither the generator nor the camera at any step.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,10 +149,8 @@ def out_of_fold(
     table: FeatureTable, names: Sequence[str], logits: CellLogits, degraded: Sequence[str] = ()
 ) -> OutOfFold:
     """Calibrated, fused scores of every clip by the five outer cells that did not see it."""
-    empty: Callable[[], dict[str, Values]] = lambda: {  # noqa: E731
-        name: np.full((len(table.clips), FOLDS), np.nan) for name in [*names, FUSED]
-    }
-    scores, after = empty(), {name: empty() for name in degraded}
+    scores = _no_scores(names, len(table.clips))
+    after = {name: _no_scores(names, len(table.clips)) for name in degraded}
     decided, above = (np.zeros((len(table.clips), FOLDS), bool) for _ in range(2))
     for a, c in itertools.product(range(FOLDS), range(FOLDS)):
         head = head_of(table, names, unseen_scores(table, logits, (a, c)))
@@ -166,6 +164,10 @@ def out_of_fold(
         above[own, column] = fused >= head.band.high
         decided[own, column] = (fused <= head.band.low) | above[own, column]
     return OutOfFold(table, scores, after, decided, above)
+
+
+def _no_scores(names: Sequence[str], clips: int) -> dict[str, Values]:
+    return {name: np.full((clips, FOLDS), np.nan) for name in [*names, FUSED]}
 
 
 def _enter(
