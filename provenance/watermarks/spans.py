@@ -16,7 +16,7 @@ _PRESENT = 3.5  # standard deviations
 _CLEAR = 7.0
 _EDGE = 0.25  # of the usual score: content makes the watermark several times weaker in some moments
 _BRIDGE_SECONDS = 1.0
-_MARGIN_SECONDS = 0.7  # at the ends of a chunk, where smoothing has less to go by
+_MARGIN_SECONDS = 0.5  # at the ends of a chunk, where smoothing has less to go by
 
 
 class _Known(Protocol):

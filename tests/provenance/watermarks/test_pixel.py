@@ -119,7 +119,7 @@ def test_a_trim_is_located_in_time(watermark: PixelWatermark, marked: Clip) -> N
 
 
 def test_only_the_marked_seconds_are_named(watermark: PixelWatermark, scene: Clip, marked: Clip) -> None:
-    frames = np.concatenate([scene.frames, marked.frames, scene.frames[:24]])
+    frames = np.concatenate([scene.frames, marked.frames, scene.frames[:36]])
     spans = watermark.read(Clip.at_rate(frames, 24.0)).spans
     assert spans == ((pytest.approx(2.0, abs=0.5), pytest.approx(4.0, abs=0.5)),)
 
