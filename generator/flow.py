@@ -34,14 +34,22 @@ def loss(velocity: Tensor, data: Tensor, noise: Tensor) -> Tensor:
 
 
 def guided(velocity: Velocity, null: Tensor, guidance: float) -> Velocity:
-    """Classifier-free guidance (Ho & Salimans, 2022): null + guidance * (prompted - null); 1 means plain."""
+    """Classifier-free guidance (Ho & Salimans, 2022): null + guidance * (prompted - null); 1 means plain.
+
+    The data that the result points at keep the deviation per channel that the prompted velocity alone gives them, as
+    guidance would raise the contrast (Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed").
+    """
     if guidance == 1.0:
         return velocity
 
     def both(x: Tensor, time: Tensor, labels: Tensor) -> Tensor:
         twice = velocity(torch.cat((x, x)), torch.cat((time, time)), torch.cat((labels, null.expand_as(labels))))
         prompted, unprompted = twice.chunk(2)
-        return unprompted + guidance * (prompted - unprompted)
+        t = time.view(-1, 1, 1, 1, 1)
+        data = x - t * (unprompted + guidance * (prompted - unprompted))
+        mean = data.mean(dim=(2, 3, 4), keepdim=True)
+        calm = (x - t * prompted).std(dim=(2, 3, 4), keepdim=True) / data.std(dim=(2, 3, 4), keepdim=True)
+        return (x - mean - (data - mean) * calm) / t
 
     return both
 

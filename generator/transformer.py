@@ -140,7 +140,8 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor) -> Tensor:
         """Velocity of x (n, C, t, h, w) at time (n,) under labels (n, attributes)."""
-        known, guess, left = self.gaussian.velocity(x, time, labels)  # what a Gaussian model says
+        prior = self.gaussian.prior(labels)
+        known, guess, left = self.gaussian.velocity(x, time, prior)  # what a Gaussian model says
         t = time.view(-1, 1, 1, 1, 1)
         seen = x / torch.sqrt(t**2 + (1 - t) ** 2)  # (n, C, t, h, w), variance 1
         place = self.place_time + self.place_row + self.place_column
@@ -152,4 +153,4 @@ class Transformer(nn.Module):
             tokens = block(tokens, modulation)
         shift, scale = self.final(said)[:, None].chunk(2, dim=-1)  # (n, 1, width)
         rest = self.latents(self.out(normed(tokens) * (1 + scale) + shift))  # (n, C, t, h, w)
-        return known + self.gaussian.backward_transform(left * self.gaussian.forward_transform(rest))
+        return known + self.gaussian.shaped(rest, left, prior)

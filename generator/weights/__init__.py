@@ -36,8 +36,8 @@ def sha256(path: Path) -> str:
 
 
 def save(model: nn.Module, path: Path, *, exact: bool = False) -> None:
-    """Write a model and its `config`; matrices in bfloat16 unless `exact`, buffers always in float32."""
-    buffers = {name for name, _ in model.named_buffers()}
+    """Write a model and its `config`; all in bfloat16 unless `exact`, but buffers below a million values in float32."""
+    buffers = {name for name, value in model.named_buffers() if value.numel() < 1_000_000}
     state = {
         name: (value if exact or name in buffers else value.bfloat16()).contiguous()
         for name, value in model.state_dict().items()

@@ -19,6 +19,7 @@ from provenance.quality import psnr
 from provenance.video import Clip
 
 TINY = TransformerConfig(channels=16, side=4, width=32, depth=2, heads=2)
+NOTHING = torch.zeros(1, 0, dtype=torch.long)
 
 
 def randomised(model: torch.nn.Module, deviation: float) -> torch.nn.Module:
@@ -71,26 +72,39 @@ class TestAutoencoder:
 
 
 class TestGaussian:
-    def test_its_transform_is_orthonormal(self):
+    def test_its_basis_is_orthonormal(self):
         gaussian = Gaussian((3, 4, 6, 6))
-        x = torch.randn(2, 3, 4, 6, 6)
-        coefficients = gaussian.forward_transform(x)
-        assert torch.allclose(coefficients.square().sum(), x.square().sum(), rtol=1e-4)
-        assert torch.allclose(gaussian.backward_transform(coefficients), x, atol=1e-5)
+        x = torch.randn(200, 3, 4, 6, 6)
+        gaussian.fit(x, NOTHING.expand(200, 0))
+        prior = gaussian.prior(NOTHING.expand(200, 0))
+        components = gaussian.components(gaussian.cosine_coefficients(x), prior)
+        assert torch.allclose(components.square().sum(), x.square().sum(), rtol=1e-4)
+        assert torch.allclose(gaussian.latents(components, prior), x, atol=1e-4)
+
+    def test_its_components_are_uncorrelated_where_channels_and_rows_are_not(self):
+        x = torch.randn(500, 2, 1, 3, 2, generator=torch.Generator().manual_seed(0))
+        x[:, 1] += 0.9 * x[:, 0].roll(1, dims=2)
+        gaussian = Gaussian((2, 1, 3, 2))
+        gaussian.fit(x, NOTHING.expand(500, 0))
+        prior = gaussian.prior(NOTHING.expand(500, 0))
+        first = gaussian.components(gaussian.cosine_coefficients(x) - prior.mean, prior)[:, 0].transpose(1, 2)
+        correlation = torch.corrcoef(first.flatten(0, 1).T)
+        assert (correlation - torch.eye(6)).abs().max() < 0.1
 
     def test_its_velocity_is_the_best_linear_one(self):
         random = torch.Generator().manual_seed(0)
         gaussian = Gaussian((1, 1, 1, 1))
         data = 3 + 2 * torch.randn(200_000, 1, 1, 1, 1, generator=random)
         noise = torch.randn(data.shape, generator=random)
-        gaussian.fit(data, torch.zeros(len(data), 0, dtype=torch.long))
+        labels = NOTHING.expand(len(data), 0)
+        gaussian.fit(data, labels)
         for t in (0.1, 0.5, 0.9):
             time = torch.full((len(data),), t)
-            velocity, guess, left = gaussian.velocity(flow.noisy(data, noise, time), time, torch.zeros(len(data), 0))
+            velocity, guess, left = gaussian.velocity(flow.noisy(data, noise, time), time, gaussian.prior(labels))
             error = noise - data - velocity
-            assert abs(float(error.mean())) < 0.02
-            assert float(error.std()) == pytest.approx(float(left.mean()), rel=0.02)
-            assert float((data - guess).std()) == pytest.approx(t * float(left.mean()), rel=0.02)
+            assert abs(error.mean().item()) < 0.02
+            assert error.std().item() == pytest.approx(left.mean().item(), rel=0.02)
+            assert (data - guess).std().item() == pytest.approx(t * left.mean().item(), rel=0.02)
 
     def test_what_a_prompt_says_shifts_the_mean_and_what_it_leaves_out_widens_the_variance(self):
         random = torch.Generator().manual_seed(0)
@@ -100,16 +114,18 @@ class TestGaussian:
         data = centre.view(-1, 1, 1, 1, 1) + 0.5 * torch.randn(4000, 1, 1, 1, 1, generator=random)
         gaussian = Gaussian((1, 1, 1, 1), (2, 2))
         gaussian.fit(data, labels)
-        mean, variance = (each.flatten() for each in gaussian.moments(torch.tensor([[1, 0], [0, 2], [2, 2]])))
-        assert mean.tolist() == pytest.approx([2, -3, 0], abs=0.2)
-        assert variance.tolist() == pytest.approx([0.25, 1.25, 10.25], rel=0.1)
+        prior = gaussian.prior(torch.tensor([[1, 0], [0, 2], [2, 2]]))
+        assert prior.mean.flatten().tolist() == pytest.approx([2, -3, 0], abs=0.2)
+        assert prior.variance.flatten().tolist() == pytest.approx([0.25, 1.25, 10.25], rel=0.1)
 
 
 class TestTransformer:
     def test_untrained_it_is_the_gaussian_model(self):
         model = Transformer(TINY)
         x, time, labels = torch.randn(2, *TINY.shape), torch.rand(2), torch.tensor([TINY.null] * 2)
-        assert torch.allclose(model(x, time, labels), model.gaussian.velocity(x, time, labels)[0], atol=1e-5)
+        assert torch.allclose(
+            model(x, time, labels), model.gaussian.velocity(x, time, model.gaussian.prior(labels))[0], atol=1e-5
+        )
 
     def test_tokens_go_back_where_they_came_from(self):
         model = Transformer(TINY)
@@ -137,12 +153,20 @@ class TestFlow:
         found = flow.invert(model, data, labels, steps=60, start=0.0)
         assert float((found - noise).square().mean()) < 0.02
 
-    def test_guidance_of_one_is_the_prompt_and_of_zero_the_null(self):
-        model = randomised(Transformer(TINY), 0.1)
-        null, label = torch.tensor([TINY.null]), torch.tensor([[0] * 7])
-        x, time = torch.randn(1, *TINY.shape), torch.tensor([0.7])
-        assert torch.allclose(flow.guided(model, null, 1.0)(x, time, label), model(x, time, label))
-        assert torch.allclose(flow.guided(model, null, 0.0)(x, time, label), model(x, time, null), atol=1e-5)
+    def test_guidance_moves_the_mean_away_from_the_null_and_keeps_the_contrast(self):
+        def velocity(x, time, labels):
+            wanted = torch.where(labels[:, :1] == 0, 1.0, 0.0).view(-1, 1, 1, 1, 1)
+            data = wanted + (1 + 2 * wanted) * pattern
+            return (x - data) / time.view(-1, 1, 1, 1, 1)
+
+        pattern = torch.randn(1, *TINY.shape)
+        pattern -= pattern.mean(dim=(2, 3, 4), keepdim=True)
+        null, label, time = torch.tensor([[1]]), torch.tensor([[0]]), torch.tensor([0.7])
+        x = torch.randn(1, *TINY.shape)
+        assert torch.equal(flow.guided(velocity, null, 1.0)(x, time, label), velocity(x, time, label))
+        data = x - 0.7 * flow.guided(velocity, null, 2.0)(x, time, label)
+        assert data.mean().item() == pytest.approx(2.0, abs=1e-3)
+        assert data.std().item() == pytest.approx(3 * pattern.std().item(), rel=0.05)
 
     def test_training_times_cover_the_path(self):
         times = flow.logit_normal_times(4096)
