@@ -27,7 +27,7 @@ CELLS = 12
 BITS = 2 * CELLS * (CELLS - 1)
 REFERENCE_INTERVAL_SECONDS = 0.5
 REFERENCE_FRAMES = 240  # a longer clip is sampled more thinly
-SKETCH_INTERVAL_SECONDS = 0.125  # finer than the reference's, so that a trim falls between no two frames of a motion
+SKETCH_INTERVAL_SECONDS = 0.03125  # nearly every frame, so that motion looks the same after any trim
 SKETCH_FRAMES = 960
 THUMBNAIL_SIDE = 64
 MINIMUM_BITS = 24  # pairs of cells a frame, for a comparison to say anything
@@ -51,7 +51,7 @@ class Sketch:
     """What an examined clip keeps of its frames.
 
     times_seconds: float64 (n,), increasing. thumbnails: uint8 (n, h, w), luma. width, height: of the frames, in pixels.
-    interval_seconds: the spacing that was kept to.
+    interval_seconds: the spacing that was kept to, or more.
     """
 
     times_seconds: np.ndarray
@@ -176,7 +176,7 @@ class FingerprintCheck:
         self.__init__()  # type: ignore[misc]
 
     def see(self, window: Window) -> bool:
-        """Keep a small grey picture of every eighth of a second; never enough."""
+        """Keep a small grey picture of up to 32 frames a second; never enough."""
         for index, seconds in enumerate(window.times):
             if not self._times or seconds >= self._times[-1] + self._interval * 0.999:
                 self._keep(window.luma[index], float(seconds))
@@ -257,12 +257,13 @@ def best_shift(
     count = np.abs(reference.chips) @ (chips != 0).astype(np.float32).T
     marks = reference.interval_seconds * np.arange(len(reference.chips))
     step = min(spacing, reference.interval_seconds)
+    apart = max(spacing, float(np.median(np.diff(times)))) if len(times) > 1 else spacing
     shortest = min(marks[-1], times[-1] - times[0])
     fewest = max(1, math.floor(_OVERLAP_SHARE * shortest / reference.interval_seconds))
     best = Resemblance(None)
     lowest = 1.0
     for shift in np.arange(-times[-1], marks[-1] - times[0] + step / 2, step):
-        rows, columns = _pairs(marks, times + shift, spacing)
+        rows, columns = _pairs(marks, times + shift, 0.6 * apart)
         if len(rows) < fewest:
             continue
         bits = count[rows, columns].mean()
@@ -276,14 +277,14 @@ def best_shift(
     return best
 
 
-def _pairs(marks: np.ndarray, times: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pair each mark with the nearest time, when it is at most 0.6 of `spacing` away."""
+def _pairs(marks: np.ndarray, times: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pair each mark with the nearest time, when it is at most `tolerance` seconds away."""
     right = np.clip(np.searchsorted(times, marks), 1, max(len(times) - 1, 1)) if len(times) > 1 else None
     if right is None:
         columns = np.zeros(len(marks), int)
     else:
         columns = np.where(marks - times[right - 1] <= times[right] - marks, right - 1, right)
-    near = np.abs(times[columns] - marks) <= 0.6 * spacing
+    near = np.abs(times[columns] - marks) <= tolerance
     return np.flatnonzero(near), columns[near]
 
 
