@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 		{ echo "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install --progress-bar off --no-compile -c constraints.txt -e ".[test]"
 	@touch $@
 
 clean:

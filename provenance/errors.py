@@ -106,7 +106,7 @@ class ManifestIsRemote(CredentialError):
     """The file only says at which address its credentials lie."""
 
 
-class KeyError_(CountermarkError):
+class KeyError_(CountermarkError):  # noqa: N801, "KeyError" is Python's own
     """A watermark key is missing, malformed or unreadable."""
 
     exit_status = 2

@@ -67,7 +67,7 @@ class KeyStream:
         return KeyStream(self.key_name, f"{self.purpose}/{label}", _hkdf(self.secret, f"derive:{label}"))
 
     def bytes(self, label: str, count: int) -> _Bytes:
-        """Return `count` pseudo-random bytes: the ChaCha20 key stream under HKDF(secret, label), counter and nonce 0."""
+        """Return `count` pseudo-random bytes: the ChaCha20 stream under HKDF(secret, label), counter and nonce 0."""
         cipher = Cipher(ChaCha20(_hkdf(self.secret, f"bytes:{label}"), bytes(16)), mode=None)
         return cipher.encryptor().update(bytes(count))
 

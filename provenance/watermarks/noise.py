@@ -134,7 +134,7 @@ class NoiseLayout:
         """Turn noise (channels, frames, height, width) back into carriers float64 (size,), unit energy per group."""
         if noise.shape != self.shape:
             raise ValueError(f"noise of shape {noise.shape} for a layout of {self.shape}")
-        channels, frames, height, width = self.shape
+        channels, frames = self.shape[:2]
         spectrum = dctn(np.nan_to_num(noise.astype(np.float64)), axes=(2, 3), norm="ortho").reshape(
             channels, frames, -1
         )
