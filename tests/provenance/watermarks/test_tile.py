@@ -85,3 +85,18 @@ def test_the_sequence_repeats_and_starts_shift_it(stream: KeyStream) -> None:
     here, later = sequence.amplitudes(times, np.array([0, 4]), 10.0)
     assert np.array_equal(later, np.roll(here, -1))
     assert np.array_equal(sequence.amplitudes(times + 19.2, np.array([0]), 10.0)[0], here)
+
+
+def test_averaging_many_clips_of_one_key_adds_up_to_nothing(stream: KeyStream) -> None:
+    """Frames of equal number in 100 clips: what remains of each purpose's lines is what independent ones leave."""
+    layout, sequence = Tile(stream), SignSequence(stream)
+    ids = np.random.default_rng(2).integers(0, 2**61, 100)
+    total = np.zeros(len(tile.harmonics()), complex)
+    for watermark_id in ids.tolist():
+        sign = sequence.amplitudes(np.array([1.0]), np.array([layout.start_of(watermark_id)]), 0.0)[0, 0]
+        total += sign * layout.coefficients(watermark_id, layout.nonce_of(watermark_id))
+    one = np.abs(layout.coefficients(0, 0))
+    for places in (layout.pilots, layout.nonce_places, layout.payload_places, layout.verification_places):
+        left = np.sqrt((np.abs(total[places] / one[places] / 100) ** 2).mean())
+        assert left < 0.25
+    assert np.sqrt((np.abs(total / one / 100) ** 2).mean()) == pytest.approx(0.1, abs=0.02)
