@@ -166,6 +166,23 @@ class Gaussian(nn.Module):
         return self.latents(left * self.components(self.cosine_coefficients(rest), prior), prior)
 
     @torch.no_grad()
+    def likeliest(self, latents: Tensor, attributes: tuple[int, ...]) -> Tensor:
+        """The label that explains latents (1, C, t, h, w) best, attribute by attribute in their order: (1, attributes).
+
+        An attribute that makes nothing likelier than leaving it unsaid stays unsaid.
+        """
+        coefficients = self.cosine_coefficients(latents)
+        label = torch.tensor([attributes])
+        for place, count in enumerate(attributes):
+            candidates = label.repeat(count + 1, 1)
+            candidates[:, place] = torch.arange(count + 1)
+            prior = self.prior(candidates)
+            rest = self.components(coefficients - prior.mean, prior)
+            surprise = (rest.square() / prior.variance + prior.variance.log()).sum(dim=(1, 2, 3))
+            label = candidates[surprise.argmin()][None]
+        return label
+
+    @torch.no_grad()
     def fit(self, latents: Tensor, labels: Tensor) -> None:
         """Take everything from latents (n, C, t, h, w), n >= 1, and their complete labels (n, attributes)."""
         coefficients = torch.cat([self.cosine_coefficients(some.float()) for some in latents.split(256)])

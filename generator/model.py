@@ -117,11 +117,12 @@ class BuiltInGenerator:
     def invert(self, clip: Clip, *, steps: int = 10) -> np.ndarray:
         """Estimate the noise, float32 `noise_shape`, of a clip of any size, rate and length, without its prompt.
 
+        In the prompt's place stands the label under which the clip is likeliest.
         The clip is taken to begin where a base clip began; what it lacks at its end is filled with its last frame.
         """
         latents = self.autoencoder.encode(to_signed(self._base_of(clip)[None]))
-        null = torch.tensor([self.transformer.config.null])
-        return flow.invert(self.transformer, latents, null, steps=steps, start=LATE_START)[0].numpy()
+        label = self.transformer.gaussian.likeliest(latents, self.transformer.config.attributes)
+        return flow.invert(self.transformer, latents, label, steps=steps, start=LATE_START)[0].numpy()
 
     def _base_of(self, clip: Clip) -> Tensor:
         """The base frames of a delivered clip, uint8 (16, 128, 128, 3): every k-th by time, area-scaled."""

@@ -51,7 +51,8 @@ class TransformerRun:
         self.config = TransformerConfig()
         torch.manual_seed(0)
         self.model = Transformer(self.config)
-        self.model.gaussian.fit(latents, marks)
+        if weights is None and not self.path.exists():
+            self.model.gaussian.fit(latents, marks)
         self.mean = Transformer(self.config).requires_grad_(False)
         self.mean.load_state_dict(self.model.state_dict())
         self.optimisers = optimisers(self.model.blocks, self.model)

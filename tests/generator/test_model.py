@@ -117,6 +117,8 @@ class TestGaussian:
         prior = gaussian.prior(torch.tensor([[1, 0], [0, 2], [2, 2]]))
         assert prior.mean.flatten().tolist() == pytest.approx([2, -3, 0], abs=0.2)
         assert prior.variance.flatten().tolist() == pytest.approx([0.25, 1.25, 10.25], rel=0.1)
+        assert gaussian.likeliest(torch.full((1, 1, 1, 1, 1), 2.1), (2, 2)).tolist() == [[1, 0]]
+        assert gaussian.likeliest(torch.full((1, 1, 1, 1, 1), -4.2), (2, 2)).tolist() == [[0, 0]]
 
 
 class TestTransformer:
