@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -147,6 +148,29 @@ def _unwritable(name: object, error: av.error.FFmpegError) -> CannotWrite:
     return CannotWrite(
         f"{name}: cannot be written ({reason})", hint="is the folder yours to write, and the disk not full?"
     )
+
+
+_MUXERS = MappingProxyType(
+    {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi", ".gif": "gif"}
+)
+
+
+def holds(path: Path, encoder: str) -> bool:
+    """Whether a container, named by its suffix, holds what an encoder writes; True where that is not known."""
+    muxer = _MUXERS.get(path.suffix.lower())
+    if muxer is None:
+        return True
+    with av.open(io.BytesIO(), "w", format=muxer) as container:
+        try:
+            container.add_mux_stream(encoder)
+        except ValueError:
+            return False
+        return True
+
+
+def usual_encoder(path: Path) -> str:
+    """The encoder that players of a container expect."""
+    return {".webm": "libvpx-vp9", ".gif": "gif", ".avi": "mpeg4"}.get(path.suffix.lower(), "libx264")
 
 
 def add_video(

@@ -17,7 +17,6 @@ import av.error
 import numpy as np
 
 from provenance.errors import CannotRead, CannotWrite
-from provenance.video.clip import luma_of
 from provenance.video.container import is_full_range, main_video, opened
 from provenance.video.encoding import (
     ENCODER_OF,
@@ -27,9 +26,21 @@ from provenance.video.encoding import (
     add_video,
     created,
     encoder_time_base,
-    pixel_format_subsampled,
+    holds,
+    usual_encoder,
 )
-from provenance.video.read import Video, luma_plane, plane_rgb, upright
+from provenance.video.pixels import (
+    converted,
+    encodable,
+    is_packed,
+    is_rgb,
+    kept_stamps,
+    nearest_format,
+    turned,
+    with_rgb_luma,
+    within_range,
+)
+from provenance.video.read import Video, luma_plane, upright
 from provenance.video.streams import (
     add_copies,
     copied,
@@ -49,7 +60,6 @@ where the file says so. seconds: from the first frame. The array belongs to the 
 FrameChange = Callable[[av.VideoFrame, float], av.VideoFrame]
 Progress = Callable[[float], None]
 
-_SWS_BT709, _SWS_BT601, _SWS_BT2020 = 1, 5, 9  # matrices as libswscale counts them
 _log = logging.getLogger(__name__)
 
 
@@ -89,14 +99,18 @@ def rewrite(
     """
     if change is None and encoding is None:
         return copy_streams(video, out, progress=progress, metadata=metadata, location=location)
-    job = _Job(video, encoding or near_input(video), out)
+    job = _Job(video, encoding or near_input(video, out), out)
     changer = _luma_changer(change, job.rotation) if change else None
     return job.run(changer, progress, metadata, location)
 
 
-def near_input(video: Video) -> Encoding:
-    """Return the encoding that stays nearest to the input: its own codec where there is an encoder, else x264."""
-    return Encoding(ENCODER_OF.get(video.info.codec, "libx264"))
+def near_input(video: Video, out: Path | None = None) -> Encoding:
+    """Return the encoding that stays nearest to the input.
+
+    Its own codec where there is an encoder and the container of `out` holds it, else the container's usual one.
+    """
+    encoder = ENCODER_OF.get(video.info.codec, "libx264")
+    return Encoding(encoder if out is None or holds(out, encoder) else usual_encoder(out))
 
 
 def copy_streams(
@@ -155,7 +169,7 @@ class _Job:
         turned = self.rotation % 180 != 0
         self.coded = (info.height, info.width) if turned else (info.width, info.height)
         self.size = size or self.coded
-        self.pixel_format = encoding.pixel_format or self._nearest_format()
+        self.pixel_format = encoding.pixel_format or nearest_format(info, encoding.encoder)
         if self.pixel_format != info.pixel_format and encoding.pixel_format is None:
             self.notes.append(f"pictures converted from {info.pixel_format} to {self.pixel_format}")
 
@@ -202,39 +216,21 @@ class _Job:
 
     def _prepared(self, frame: av.VideoFrame, change: FrameChange | None, seconds: float) -> av.VideoFrame:
         if self.turn_pixels:
-            frame = _kept_stamps(_turned(frame, self.video.info.rotation_degrees, self.pixel_format), frame)
-        if not self._same_family(frame.format.name):
-            frame = _converted(frame, self.pixel_format)
+            frame = kept_stamps(turned(frame, self.video.info.rotation_degrees, self.pixel_format), frame)
+        if is_rgb(frame.format.name) != is_rgb(self.pixel_format) or is_packed(frame.format.name):
+            frame = kept_stamps(converted(frame, self.pixel_format), frame)
         if (frame.width, frame.height) != self.coded:  # the size changed in mid-stream
-            frame = _kept_stamps(frame.reformat(width=self.coded[0], height=self.coded[1]), frame)
+            frame = kept_stamps(frame.reformat(width=self.coded[0], height=self.coded[1]), frame)
         if change is not None:
-            frame = _kept_stamps(change(frame, seconds), frame)
+            frame = kept_stamps(change(frame, seconds), frame)
         if frame.format.name != self.pixel_format:
-            frame = _kept_stamps(frame.reformat(format=self.pixel_format), frame)
+            frame = kept_stamps(encodable(frame, self.pixel_format), frame)
         return frame
-
-    def _same_family(self, name: str) -> bool:
-        return _is_rgb(name) == _is_rgb(self.pixel_format)
-
-    def _nearest_format(self) -> str:
-        """The source's own pixel format where the encoder takes it, else the nearest that loses least."""
-        name, encoder = self.video.info.pixel_format, self.encoding.encoder
-        takes = [kind.name for kind in av.Codec(encoder, "w").video_formats or ()]
-        if not takes or name in takes:
-            return name
-        if name.startswith("yuvj") and name.replace("yuvj", "yuv") in takes:
-            return name.replace("yuvj", "yuv")
-        deep = self.video.info.bit_depth > 8
-        chroma = "420" if not _is_rgb(name) and _halved_twice(name) else "422" if _halved_once(name) else "444"
-        for wanted in (f"yuv{chroma}p10le" if deep else f"yuv{chroma}p", f"yuvj{chroma}p", "yuv420p", "yuvj420p"):
-            if wanted in takes:
-                return wanted
-        return takes[0]
 
     def _take_over(self, stream: av.video.stream.VideoStream, first: av.VideoFrame) -> None:
         """Carry colour tags, sample aspect and rotation over, before the header is written."""
         context, info = stream.codec_context, self.video.info
-        rgb_source, rgb_target = _is_rgb(first.format.name), _is_rgb(self.pixel_format)
+        rgb_source, rgb_target = is_rgb(first.format.name), is_rgb(self.pixel_format)
         context.color_primaries = int(first.color_primaries)
         context.color_trc = int(first.color_trc)
         if not rgb_target:
@@ -286,84 +282,22 @@ class _Clock:
 
 def _luma_changer(change: LumaChange, turn: int) -> FrameChange:
     def changed(frame: av.VideoFrame, seconds: float) -> av.VideoFrame:
-        if _is_rgb(frame.format.name):
-            return _with_rgb_luma(frame, change, seconds, turn)
+        if is_rgb(frame.format.name):
+            return with_rgb_luma(frame, lambda luma: change(luma, seconds, 8), turn)
         depth = frame.format.components[0].bits
         frame.make_writable()
         plane = luma_plane(frame)
         before = np.ascontiguousarray(upright(plane, turn)) if turn else plane
-        after = _within_range(change(before, seconds, depth), before, depth, is_full_range(frame))
+        after = within_range(change(before, seconds, depth), before, depth, is_full_range(frame))
         plane[...] = upright(after, -turn % 360)
         return frame
 
     return changed
 
 
-def _within_range(after: np.ndarray, before: np.ndarray, bit_depth: int, full_range: bool) -> np.ndarray:
-    """Keep changed luma inside the legal range (BT.709-6, item 4.6), save where the source itself left it."""
-    if after.shape != before.shape:
-        raise ValueError(f"the changed luma has shape {after.shape}, not {before.shape}")
-    if full_range:
-        return after
-    low, high = 16 << (bit_depth - 8), 235 << (bit_depth - 8)
-    floor = np.minimum(before, before.dtype.type(low))
-    ceiling = np.maximum(before, before.dtype.type(high))
-    return np.minimum(np.maximum(after, floor), ceiling)
-
-
-def _with_rgb_luma(frame: av.VideoFrame, change: LumaChange, seconds: float, turn: int) -> av.VideoFrame:
-    """Change the luma of an RGB frame: what luma gains, red, green and blue gain alike, so that chroma stays."""
-    alpha = frame.to_ndarray(format="rgba")[..., 3] if "a" in frame.format.name else None
-    picture = frame.to_ndarray(format="rgb24")
-    luma = luma_of(picture)
-    gain = upright(change(upright(luma, turn), seconds, 8), -turn % 360).astype(np.int16) - luma
-    marked = np.clip(picture + gain[..., None], 0, 255).astype(np.uint8)
-    if alpha is None:
-        return av.VideoFrame.from_ndarray(marked, format="rgb24")
-    return av.VideoFrame.from_ndarray(np.dstack([marked, alpha]), format="rgba")
-
-
-def _converted(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
-    if _is_rgb(pixel_format):
-        return _kept_stamps(frame.reformat(format="rgb24"), frame)
-    wide = "yuv444p" if frame.width % 2 or frame.height % 2 else pixel_format
-    return _kept_stamps(frame.reformat(format=wide, dst_colorspace="ITU709", dst_color_range="MPEG"), frame)
-
-
 def states_rotation(out: Path) -> bool:
     """Whether the container says how pictures are turned: still pictures and the older ones do not."""
     return out.suffix.lower() in (".mp4", ".m4v", ".mov", ".mkv", ".webm")
-
-
-def _turned(frame: av.VideoFrame, rotation_degrees: int, pixel_format: str) -> av.VideoFrame:
-    """Return an upright frame, by way of RGB."""
-    picture = np.ascontiguousarray(upright(plane_rgb(frame), rotation_degrees))
-    turned = av.VideoFrame.from_ndarray(picture, format="rgb24")
-    if _is_rgb(pixel_format):
-        return turned
-    space = {5: _SWS_BT601, 6: _SWS_BT601, 9: _SWS_BT2020, 10: _SWS_BT2020}.get(int(frame.colorspace), _SWS_BT709)
-    levels = "JPEG" if is_full_range(frame) else "MPEG"
-    return turned.reformat(format=pixel_format, dst_colorspace=space, dst_color_range=levels)
-
-
-def _kept_stamps(frame: av.VideoFrame, source: av.VideoFrame) -> av.VideoFrame:
-    if frame is not source:
-        frame.pts, frame.time_base = source.pts, source.time_base
-        frame.duration = source.duration
-    return frame
-
-
-def _is_rgb(name: str) -> bool:
-    return not name.startswith(("yuv", "nv", "gray", "p01", "ya"))
-
-
-def _halved_once(name: str) -> bool:
-    return not _is_rgb(name) and pixel_format_subsampled(name)
-
-
-def _halved_twice(name: str) -> bool:
-    kind = av.VideoFormat(name, 2, 2)
-    return any(kind.chroma_height(2) < 2 for part in kind.components if not part.is_luma)
 
 
 def _range_tag(frame: av.VideoFrame) -> int:

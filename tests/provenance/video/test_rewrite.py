@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from provenance.errors import CannotRead
-from provenance.video import Video
+from provenance.video import Clip, Video
 from provenance.video.encoding import Encoding
 from provenance.video.rewrite import rewrite
 
@@ -169,6 +169,30 @@ def test_where_it_was_filmed_stays_out_unless_asked_for(tmp_path: Path, make_vid
         rewrite(Video(source), out, brighter, location=wanted)
         assert (b"+48.8577" in out.read_bytes()) is wanted
         assert b"A walk" in out.read_bytes()
+
+
+@pytest.mark.parametrize(("suffix", "encoder"), [(".gif", "gif"), (".mp4", "libx264"), (".webm", "libvpx-vp9")])
+def test_a_gif_goes_into_what_the_container_holds(suffix: str, encoder: str, waves: Clip, tmp_path: Path) -> None:
+    pictures = [Image.fromarray(frame) for frame in waves.frames[:8]]
+    pictures[0].save(tmp_path / "in.gif", save_all=True, append_images=pictures[1:], duration=80)
+    report = rewrite(Video(tmp_path / "in.gif"), tmp_path / f"out{suffix}", brighter)
+    assert report.encoder == encoder
+    assert "converted" in report.dropped[0]
+    before, after = Video(tmp_path / "in.gif").read(), Video(tmp_path / f"out{suffix}").read()
+    assert (after.luma.astype(float) - before.luma).mean() == pytest.approx(4, abs=1)
+    assert after.times == pytest.approx(before.times)
+
+
+def test_samples_that_are_packed_together_are_taken_apart(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "in.mov"), "w") as container:
+        stream: Any = container.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "uyvy422"
+        for _ in range(3):
+            grey = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 120, np.uint8), format="rgb24")
+            container.mux(stream.encode(grey.reformat(format="uyvy422")))
+        container.mux(stream.encode(None))
+    rewrite(Video(tmp_path / "in.mov"), tmp_path / "out.mov", brighter)
+    assert luma_in(tmp_path / "out.mov").mean() == pytest.approx(120 + 4 * 255 / 219, abs=1.5)
 
 
 def photograph(path: Path) -> Path:
