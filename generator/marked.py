@@ -27,6 +27,7 @@ from provenance.repository.fingerprint import Fingerprint, sketch_of
 from provenance.sandbox.worker import Runner
 from provenance.sign import seal_generated
 from provenance.video import Clip, Video
+from provenance.video.transform import resized
 from provenance.video.write import write_clip
 from provenance.watermarks.latent import Generator, LatentWatermark
 from provenance.watermarks.marking import DEFAULT_STRENGTH_DB
@@ -35,6 +36,7 @@ from provenance.watermarks.pixel import PixelWatermark
 
 ENCODER_CRF = 18
 LONGEST_SECONDS = 60.0
+LINES = range(256, 2161)
 Told = Callable[[float, str], None]
 """Hears the share that is done, 0 to 1, and what is being done."""
 
@@ -46,6 +48,7 @@ class Wish:
     seed: fixes everything random but the watermark id, which is never used twice; None draws one.
     first_frame: uint8 (height, width, 3), where the model is to begin, or None.
     watermark_id: an id of one's own whose top bits say *generated*; None takes a free one.
+    lines: height of the clip that is delivered, in pixels; None keeps the model's own.
     """
 
     prompt: str
@@ -55,6 +58,7 @@ class Wish:
     guidance: float = 2.0
     first_frame: np.ndarray | None = field(default=None, repr=False)
     watermark_id: int | None = None
+    lines: int | None = None
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -62,6 +66,10 @@ class Wish:
         if not 0 < self.seconds <= LONGEST_SECONDS:
             raise UsageError(
                 f"a clip of {self.seconds:g} s cannot be made", hint=f"ask for at most {LONGEST_SECONDS:g} s"
+            )
+        if self.lines is not None and (self.lines not in LINES or self.lines % 2):
+            raise UsageError(
+                f"a size of {self.lines} lines cannot be made", hint=f"an even number from {LINES[0]} to {LINES[-1]}"
             )
         if not 1 <= self.steps <= 1000 or not math.isfinite(self.guidance):
             raise UsageError(f"{self.steps} steps, guidance {self.guidance:g}: out of range", hint="try 20 and 2")
@@ -176,7 +184,10 @@ def _sampled(wish: Wish, generator: Generator, noises: list[np.ndarray], told: C
     parts = list(_stretches_of(wish, generator, noises, told))
     frames = np.concatenate([part.frames for part in parts])
     count = max(1, round(wish.seconds * float(generator.frames_per_second)))
-    return Clip.at_rate(frames[:count], float(generator.frames_per_second))
+    clip = Clip.at_rate(frames[:count], float(generator.frames_per_second))
+    if wish.lines is None or wish.lines == clip.height:
+        return clip
+    return resized(clip, 2 * round(clip.width * wish.lines / clip.height / 2), wish.lines)
 
 
 def _stretches_of(

@@ -15,6 +15,7 @@ from countermark.cli.session import Command, Session, pass_session
 @click.argument("prompt")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Clip to write: .mp4 or .mov.")
 @click.option("--seconds", type=float, default=2.0, show_default=True, help="How long it plays.")
+@click.option("--size", type=int, metavar="LINES", help="Height of the clip in pixels; 512 by itself.")
 @click.option("--seed", type=click.IntRange(0), help="Fixes everything random but the watermark id.")
 @click.option("--steps", type=click.IntRange(1, 1000), default=20, show_default=True, help="Steps of the sampler.")
 @click.option("--guidance", type=float, default=2.0, show_default=True, help="How closely to follow the prompt.")
@@ -32,6 +33,7 @@ def generate(
     prompt: str,
     output: Path,
     seconds: float,
+    size: int | None,
     seed: int | None,
     steps: int,
     guidance: float,
@@ -50,7 +52,7 @@ def generate(
     from generator.text import parse_prompt
 
     first_frame = picture(image) if image is not None else None
-    wish = Wish(prompt, seconds, seed, steps, guidance, first_frame)
+    wish = Wish(prompt, seconds, seed, steps, guidance, first_frame, lines=size)
     unknown = parse_prompt(prompt).unknown
     make = maker(session.settings, generator(model), key_names, signer, tsa)
     for note in make.notes:

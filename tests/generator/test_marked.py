@@ -126,7 +126,16 @@ def test_outputs_are_refused_before_an_id_is_spent(small: BuiltInGenerator, mark
 
 
 @pytest.mark.parametrize(
-    "wish", [{"prompt": " "}, {"seconds": 0.0}, {"seconds": 1e9}, {"steps": 0}, {"guidance": float("nan")}]
+    "wish",
+    [
+        {"prompt": " "},
+        {"seconds": 0.0},
+        {"seconds": 1e9},
+        {"steps": 0},
+        {"lines": 100},
+        {"lines": 513},
+        {"guidance": float("nan")},
+    ],
 )
 def test_a_wish_that_makes_no_sense_is_refused(wish: dict) -> None:
     with pytest.raises(UsageError):
