@@ -47,7 +47,7 @@ def model() -> BuiltInGenerator:
 @pytest.fixture(scope="module")
 def small() -> BuiltInGenerator:
     """Quick, too small for a pixel id."""
-    return untrained(side=4)
+    return untrained(side=6)
 
 
 @pytest.fixture
@@ -140,6 +140,12 @@ def test_outputs_are_refused_before_an_id_is_spent(small: BuiltInGenerator, mark
 def test_a_wish_that_makes_no_sense_is_refused(wish: dict) -> None:
     with pytest.raises(UsageError):
         Wish(**({"prompt": "rain"} | wish))
+
+
+@pytest.mark.parametrize("lines", [100, 513, 4000])
+def test_a_size_that_makes_no_sense_is_refused(lines: int) -> None:
+    with pytest.raises(UsageError, match="lines"):
+        Wish("rain", lines=lines)
 
 
 @pytest.mark.slow
