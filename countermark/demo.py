@@ -85,7 +85,11 @@ def demonstrate(
         Chapter(signed, "signed as filmed", ("captured",)),
         Chapter(stripped[1], f"the same after {CHAIN}", ("captured",)),
         Chapter(flipped, "the signed clip with one byte flipped", ("captured",)),
-        Chapter(camera, "before it was signed: no mark, a mere resemblance", ("no_evidence", "inconclusive", "likely_generated")),
+        Chapter(
+            camera,
+            "before it was signed: no mark, a mere resemblance",
+            ("no_evidence", "inconclusive", "likely_generated"),
+        ),
     )
     told("Examine all of them, as a stranger to this machine would get them.")
     examine = wiring.examiner(settings)
