@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.attacks.chain import attack_clip
 from benchmarks.discrimination import CrossScores, PooledScores, pair_area, pair_area_value, pairs_of
-from benchmarks.metrics import Estimate
+from benchmarks.metrics import Estimate, mean_estimate
 from detectors.channels import CHANNELS, COLOUR_PROBE
 from detectors.corpus import CorpusClip, capped_weights
 from detectors.fitting import tree_fit
@@ -175,23 +175,34 @@ def decided_share(features: CorpusFeatures, fused: OutOfFold) -> Row:
 
 
 def subset_rows(features: CorpusFeatures, fused: OutOfFold) -> list[Row]:
-    """Matched pairs and talking heads, for the fused score and every channel."""
-    heads = np.array([clip.family in TALKING_HEADS for clip in features.clips])
-    groups = _matched_groups(features.clips)
-    matched = np.array([clip.group in groups for clip in features.clips])
+    """Matched pairs, talking heads, and what is left without both, for the fused score and every channel."""
+    clips = features.clips
+    groups = _matched_groups(clips)
+    matched = np.array([clip.group in groups for clip in clips])
+    heads = np.array([clip.family in TALKING_HEADS for clip in clips])
+    twins = {clip.family for clip in clips if clip.group in groups}
+    rest = np.array([clip.family not in TALKING_HEADS | twins for clip in clips])
     rows = []
     for name in (FUSED, *(channel.name for channel in CHANNELS)):
-        cross = cross_scores(features.clips, features.table, fused.scores[name])
-        talking, few = cross.subset(heads), cross.subset(matched)
-        if has_both_classes(talking):
-            rows.append(score_row(name, "talking heads", talking, pair_area(talking)))
-        if not has_both_classes(few):
-            continue
-        pairs = pairs_of(few)
-        group = np.array(few.levels[1])
-        same = group[pairs.generated][:, None] == group[pairs.filmed][None]
-        rows.append(score_row(name, "matched pairs", few, pair_area(few, same)) | {"groups": len(groups)})
+        cross = cross_scores(clips, features.table, fused.scores[name])
+        for subset, chosen in (("talking heads", heads), ("without talking heads and families of matched pairs", rest)):
+            if has_both_classes(cross.subset(chosen)):
+                rows.append(score_row(name, subset, cross.subset(chosen), pair_area(cross.subset(chosen))))
+        if groups:
+            few = cross.subset(matched)
+            rows.append(score_row(name, "matched pairs", few, matched_area(few)) | {"groups": len(groups)})
     return rows
+
+
+def matched_area(cross: CrossScores) -> Estimate:
+    """Mean over groups of the share of pairs within the group that stand in the right order; interval over groups."""
+    pairs = pairs_of(cross)
+    group = np.array(cross.levels[1])
+    values: list[float | None] = []
+    for name in sorted(set(group.tolist())):
+        won = pairs.won[np.ix_(group[pairs.generated] == name, group[pairs.filmed] == name)]
+        values.append(float(np.nanmean(won)) if np.isfinite(won).any() else None)
+    return mean_estimate(values)
 
 
 def has_both_classes(cross: CrossScores) -> bool:
@@ -232,7 +243,8 @@ def clip_rows(features: CorpusFeatures, fused: OutOfFold) -> list[Row]:
     for clip in features.clips:
         row: Row = {"sha256": clip.sha256, "generated": clip.generated, "family": clip.family, "fold": clip.fold}
         if clip.sha256 in at:
-            row["fused"] = [round(float(v), 3) for v in fused.scores[FUSED][at[clip.sha256]]]
+            for name, scores in fused.scores.items():
+                row[name] = [round(float(v), 2) for v in scores[at[clip.sha256]]]
         else:
             row["reason"] = features.unseen[clip.sha256]
         rows.append(row)
