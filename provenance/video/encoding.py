@@ -186,7 +186,7 @@ def add_video(
 
     Raises CannotWrite where the container does not hold the codec, or the encoder not this size.
     """
-    if pixel_format_subsampled(pixel_format) and (width % 2 or height % 2) and encoding.encoder in _EVEN_ONLY:
+    if pixel_format_subsampled(pixel_format) and (width % 2 or height % 2) and encoding.encoder in EVEN_ONLY:
         raise CannotWrite(
             f"{encoding.encoder} cannot write {width}x{height} in {pixel_format}: it needs even sides",
             hint="crop one line or column, or choose --codec libvpx-vp9",
@@ -212,7 +212,8 @@ def add_video(
     return stream
 
 
-_EVEN_ONLY = frozenset({"libx264", "libx265", "libsvtav1"})
+EVEN_ONLY = frozenset({"libx264", "libx265", "libsvtav1"})
+"""Encoders that need even sides where chroma is subsampled."""
 
 
 def pixel_format_subsampled(name: str) -> bool:

@@ -11,23 +11,29 @@ from PIL import Image
 
 from provenance.video.clip import luma_of
 from provenance.video.container import VideoInfo, is_full_range
-from provenance.video.encoding import pixel_format_subsampled
+from provenance.video.encoding import EVEN_ONLY, pixel_format_subsampled
 from provenance.video.read import plane_rgb, upright
 
 _SWS_BT709, _SWS_BT601, _SWS_BT2020 = 1, 5, 9  # matrices as libswscale counts them
 
 
-def nearest_format(info: VideoInfo, encoder: str) -> str:
-    """Return the source's own pixel format where the encoder takes it, else the one that loses least."""
-    name, is_odd = info.pixel_format, bool(info.width % 2 or info.height % 2)
+def nearest_format(info: VideoInfo, encoder: str, size: tuple[int, int]) -> str:
+    """Return the source's own pixel format where the encoder takes it, else the one that loses least.
+
+    size: width and height that are to be encoded.
+    """
+    name, is_odd = info.pixel_format, bool(size[0] % 2 or size[1] % 2)
     takes = [kind.name for kind in av.Codec(encoder, "w").video_formats or ()]
     if encoder == "gif":
         return "pal8"
+    deep = info.bit_depth > 8
+    whole_chroma = "yuv444p10le" if deep else "yuv444p"
+    if is_odd and encoder in EVEN_ONLY and not is_rgb(name) and whole_chroma in takes:
+        return whole_chroma  # half a chroma sample cannot be encoded there
     if (not takes or name in takes) and not is_packed(name):
         return name
     if name.startswith("yuvj") and name.replace("yuvj", "yuv") in takes:
         return name.replace("yuvj", "yuv")
-    deep = info.bit_depth > 8
     if is_rgb(name):
         chroma = "444" if is_odd else "420"  # what players take, where the sides allow it
     else:

@@ -169,7 +169,7 @@ class _Job:
         turned = self.rotation % 180 != 0
         self.coded = (info.height, info.width) if turned else (info.width, info.height)
         self.size = size or self.coded
-        self.pixel_format = encoding.pixel_format or nearest_format(info, encoding.encoder)
+        self.pixel_format = encoding.pixel_format or nearest_format(info, encoding.encoder, self.size)
         if self.pixel_format != info.pixel_format and encoding.pixel_format is None:
             self.notes.append(f"pictures converted from {info.pixel_format} to {self.pixel_format}")
 

@@ -183,6 +183,13 @@ def test_a_gif_goes_into_what_the_container_holds(suffix: str, encoder: str, wav
     assert after.times == pytest.approx(before.times)
 
 
+def test_odd_sides_keep_their_size_at_the_price_of_more_chroma(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.webm", codec="libvpx-vp9", size=(191, 143), audio=False)
+    report = rewrite(Video(source), tmp_path / "out.mp4", brighter, encoding=Encoding("libx264"))
+    assert report.dropped == ("pictures converted from yuv420p to yuv444p",)
+    assert (luma_in(tmp_path / "out.mp4").astype(float) - luma_in(source)).mean() == pytest.approx(4.66, abs=0.4)
+
+
 def test_samples_that_are_packed_together_are_taken_apart(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "in.mov"), "w") as container:
         stream: Any = container.add_stream("rawvideo", rate=25)

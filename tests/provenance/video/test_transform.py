@@ -36,6 +36,13 @@ def test_scaling_gives_the_size_as_shown(rotation: int, tmp_path: Path, make_vid
     assert (Video(tmp_path / "given.mp4").info.width, Video(tmp_path / "given.mp4").info.height) == (160, 90)
 
 
+def test_an_odd_source_scaled_to_even_sides_is_encoded_as_usual(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.webm", codec="libvpx-vp9", size=(191, 143), audio=False)
+    reencode(source, tmp_path / "out.mp4", scale=0.5, preset="fast")
+    info = Video(tmp_path / "out.mp4").info
+    assert (info.width, info.height, info.pixel_format) == (96, 72, "yuv420p")
+
+
 def test_a_crop_outside_the_picture_is_refused(tmp_path: Path, make_video: MakeVideo) -> None:
     with pytest.raises(UsageError, match="inside 192x144"):
         reencode(make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4", crop=(100, 0, 100, 50))
