@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 
 from benchmarks.runs import digest
@@ -115,18 +116,35 @@ def cut(source: Path, target: Path, seconds: float | None) -> None:
     with opened(source) as reader, created(target) as writer:
         stream = reader.streams.video[0]
         copy = writer.add_stream_from_template(stream)
-        origin: Fraction | None = None
-        for packet in reader.demux(stream):
-            if packet.dts is None and packet.pts is None:
-                continue
-            if packet.dts is None:
-                packet.dts = packet.pts
-            stamp = (packet.dts or 0) * Fraction(packet.time_base)
-            origin = stamp if origin is None else origin
-            if seconds is not None and stamp - origin >= seconds:
-                break
+        for packet in _timed(_first(reader.demux(stream), seconds)):
             packet.stream = copy
             writer.mux(packet)
+
+
+def _first(packets: Iterable[av.Packet], seconds: float | None) -> list[av.Packet]:
+    """Packets in decoding order, up to the first that is shown or decoded `seconds` after the first one."""
+    kept: list[av.Packet] = []
+    for packet in packets:
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None or not packet.size:
+            continue
+        first = kept[0].dts if kept and kept[0].dts is not None else kept[0].pts if kept else stamp
+        if seconds is not None and (stamp - (first or 0)) * packet.time_base >= seconds:
+            break
+        kept.append(packet)
+    return kept
+
+
+def _timed(packets: list[av.Packet]) -> list[av.Packet]:
+    """Give all packets decoding times where some lack them, as Matroska's first ones do: the times of display in
+    order, early enough that nothing is shown before it is decoded."""
+    if all(packet.dts is not None for packet in packets):
+        return packets
+    shown = [packet.pts or 0 for packet in packets]
+    early = max(ordered - own for ordered, own in zip(sorted(shown), shown, strict=True))
+    for packet, ordered in zip(packets, sorted(shown), strict=True):
+        packet.dts = ordered - early
+    return packets
 
 
 def _rendered(subject: Subject) -> Clip:

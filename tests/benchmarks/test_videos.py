@@ -9,6 +9,7 @@ from benchmarks.runs import digest
 from benchmarks.videos import SceneShape, Subject, balanced, cut, load, save, subjects
 from provenance.errors import CannotRead, CountermarkError, UsageError
 from provenance.video import Clip, Video
+from provenance.video.transform import strip
 from provenance.video.write import write_clip
 
 
@@ -89,6 +90,12 @@ class TestCutting:
         whole, part = Video(source).read(), Video(tmp_path / "cut.mp4").read()
         assert 20 <= len(part) <= 28
         assert np.array_equal(part.frames[:20], whole.frames[:20])
+
+    @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+    def test_of_matroska_fills_in_the_decoding_times_it_leaves_out(self, corpus, tmp_path, suffix):
+        strip(corpus / "park/0.mp4", tmp_path / "clip.mkv")
+        cut(tmp_path / "clip.mkv", tmp_path / f"cut{suffix}", 1.0)
+        assert 20 <= len(Video(tmp_path / f"cut{suffix}").read()) <= 28
 
     def test_of_nothing_copies_everything(self, corpus, tmp_path):
         save(subjects(corpus)[0], tmp_path / "copy.mp4")
