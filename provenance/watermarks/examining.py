@@ -76,7 +76,7 @@ class Found:
 class KeyExaminer:
     """Looks under one key. `tests` counts all verifications, `best` is the log10 of the least likely one.
 
-    found: by id. starts: by id, all starts at which it was read.
+    found: by id. starts: by id, all starts that fitted it somewhere.
     """
 
     def __init__(self, stream: KeyStream, plan: Plan, whole: Geometry) -> None:
@@ -158,7 +158,7 @@ class KeyExaminer:
         known = self.found.get(watermark_id)
         if known is None or here.rank < known.rank:
             self.found[watermark_id] = here
-        self.starts.setdefault(watermark_id, set()).add(here.start)
+        self.starts.setdefault(watermark_id, set()).update(alike)
 
 
 def _starts_that_fit(fits: np.ndarray) -> tuple[int, ...]:

@@ -169,7 +169,8 @@ class KeyReader:
         """Return float64 (257,): how well each start (and the blind row) fits a known id, by all its harmonics."""
         noise = np.median(sums.noise, axis=1, keepdims=True)[..., rings()[0]]
         expected = self.tile.coefficients(watermark_id, nonce).conj()
-        return np.asarray((sums.values / np.maximum(noise, 1e-30) @ expected).real[1], dtype=np.float64)
+        fit = sums.values[0] / np.maximum(noise[0], 1e-30) @ expected  # whitened: no few frames decide
+        return np.asarray(fit.real, dtype=np.float64)
 
     def try_row(self, sums: Sums, start: int, front: str, nonces: int, known: frozenset[int]) -> list[Trial]:
         """Test the likeliest nonces on one row of the sums; behind the gate, decode all but those that are known."""
