@@ -51,14 +51,20 @@ def refuse_same_file(source: Path, target: Path) -> None:
             raise OutputExists(f"{target}: output would overwrite the input", hint="choose another name for the output")
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Write secret bytes with mode 0600, beside and renamed; parents are made with mode 0700."""
+def write_private(path: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write secret bytes with mode 0600, beside and renamed; parents are made with mode 0700.
+
+    Without `replace` FileExistsError is raised when `path` is there, whoever made it and however late.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
-        os.replace(part, path)
+        if replace:
+            os.replace(part, path)
+        else:
+            os.link(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ written out here, so that they stay the same whatever version of numpy is instal
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -192,17 +193,21 @@ class KeyRing:
 
     def add(self, key: Key) -> Key:
         """Store a key; OutputExists when the name is taken."""
-        path = self._path(key.name)
-        if key.is_public or path.exists():
-            raise OutputExists(f"there is a key called {key.name!r} already", hint="choose another name")
-        write_private(path, f"{_HEADER}\n{key.secret.hex()}\n".encode())
+        taken = OutputExists(f"there is a key called {key.name!r} already", hint="choose another name")
+        if key.is_public:
+            raise taken
+        try:
+            write_private(self._path(key.name), f"{_HEADER}\n{key.secret.hex()}\n".encode(), replace=False)
+        except FileExistsError:
+            raise taken from None
         return key
 
     def get_or_new(self, name: str) -> tuple[Key, bool]:
-        """Return a key and whether it was made just now."""
-        if name == PUBLIC_NAME or self._path(name).exists():
-            return self.get(name), False
-        return self.new(name), True
+        """Return a key and whether it was made just now. Of several processes that want it at once, one makes it."""
+        if name != PUBLIC_NAME and not self._path(name).exists():
+            with contextlib.suppress(OutputExists):
+                return self.new(name), True
+        return self.get(name), False
 
     def rotate(self, name: str) -> str:
         """Retire a key: it goes on under the name returned, and a new key takes its place.
