@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import io
 import logging
 import os
@@ -163,7 +164,7 @@ class Worker:
             kind, value = self._receive(link, subject)
             if kind == "told":
                 if progress is not None:
-                    progress(float(value))
+                    progress(value)
             elif kind == "asked":
                 asked_at = time.monotonic()
                 link.send_bytes(_answer(answers, value))
@@ -174,15 +175,15 @@ class Worker:
             self._refuse_excess(subject, deadline)
 
     def _receive(self, link: Connection, subject: str) -> tuple[str, Any]:
+        data = link.recv_bytes(self.limits.result_bytes + _QUESTION_BYTES)
         try:
-            kind, value = _loads(link.recv_bytes(self.limits.result_bytes + _QUESTION_BYTES))
-        except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, ImportError) as error:
+            return _message(data)
+        except Exception as error:  # a worker that a file took over may send what raises anything
             self.kill()
             _log.debug("unreadable answer from the worker", exc_info=error)
             raise CannotRead(
                 f"{subject}: its examination gave no usable answer", hint="is the file damaged?"
             ) from error
-        return str(kind), value
 
     def _refuse_excess(self, subject: str, deadline: float) -> None:
         process = self._process
@@ -284,12 +285,12 @@ def _parent(parent: _Parent) -> Iterator[None]:
         _current = before
 
 
-def _answer(answers: Answers, question: Any) -> bytes:
+def _answer(answers: Answers, question: tuple[str, bytes]) -> bytes:
     """Answer a question as ("answer", bytes) or ("error", an error of ours); what is not on offer is refused."""
     name, data = question
     try:
-        if name not in answers or not isinstance(data, bytes) or len(data) > _QUESTION_BYTES:
-            raise CannotRead(f"the worker asked for {str(name)[:40]!r}", hint="nothing of that kind is on offer")
+        if name not in answers or len(data) > _QUESTION_BYTES:
+            raise CannotRead(f"the worker asked for {name[:40]!r}", hint="nothing of that kind is on offer")
         return pickle.dumps(("answer", answers[name](data)))
     except CountermarkError as error:
         return pickle.dumps(("error", error))
@@ -308,7 +309,9 @@ def _outcome(kind: str, value: Any, subject: str) -> Any:
 
 
 class _Values(pickle.Unpickler):
-    """Makes values only: classes of our packages and of a few libraries, and no function that could do anything."""
+    """Makes values only: dataclasses and errors of our packages, a few types of libraries, and nothing that would act
+    when it is made (a repository would reach for its database).
+    """
 
     _OURS = ("provenance.", "detectors.", "generator.", "benchmarks.", "countermark.")
     _OTHERS = frozenset(
@@ -330,13 +333,23 @@ class _Values(pickle.Unpickler):
             return super().find_class(module, name)
         if module.startswith(self._OURS) and "." not in name:
             found = super().find_class(module, name)
-            if isinstance(found, type) and found.__module__.startswith(self._OURS):
+            is_value = dataclasses.is_dataclass(found) or issubclass(found, CountermarkError)
+            if is_value and found.__module__.startswith(self._OURS):
                 return found
         raise pickle.UnpicklingError(f"the worker may not send {module}.{name}")
 
 
-def _loads(data: bytes) -> Any:
-    return _Values(io.BytesIO(data)).load()
+def _message(data: bytes) -> tuple[str, Any]:
+    """What the worker sent, by its kind: "told" a number, "asked" a name and bytes, or how the function ended."""
+    kind, value = _Values(io.BytesIO(data)).load()
+    if kind == "told":
+        return kind, float(value)
+    if kind == "asked":
+        name, question = value
+        if not isinstance(question, bytes):
+            raise pickle.UnpicklingError("a question is bytes")
+        return kind, (str(name), question)
+    return str(kind), value
 
 
 def _subject(arguments: tuple[Any, ...]) -> str:

@@ -35,12 +35,20 @@ def test_draws_are_the_same_for_ever() -> None:
         stream.derive("nonce").integers("a", 40, 1000).tobytes(),
         stream.mac("a", b"message", 40).to_bytes(5, "big"),
     )
-    assert hashlib.sha256(b"".join(drawn)).hexdigest() == "9e96f3a4385620f16e005c6d2f885c984f2ed4a94b127729b6e2710799bf4cf5"
+    assert (
+        hashlib.sha256(b"".join(drawn)).hexdigest()
+        == "9e96f3a4385620f16e005c6d2f885c984f2ed4a94b127729b6e2710799bf4cf5"
+    )
     assert PUBLIC.stream("pixel/1").bytes("a", 8).hex() == "c7bab12b731800b2"
 
 
 def test_other_labels_purposes_and_keys_give_other_numbers() -> None:
-    streams = (KEY.stream("pixel/1"), KEY.stream("pixel/2"), PUBLIC.stream("pixel/1"), KEY.stream("pixel/1").derive("b"))
+    streams = (
+        KEY.stream("pixel/1"),
+        KEY.stream("pixel/2"),
+        PUBLIC.stream("pixel/1"),
+        KEY.stream("pixel/1").derive("b"),
+    )
     drawn = [stream.bytes(label, 16) for stream in streams for label in ("a", "b")]
     assert len(set(drawn)) == len(drawn)
 
@@ -80,7 +88,9 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
         ring.get("mine")
 
 
-@pytest.mark.parametrize("text", ["", "countermark key 1\n", "countermark key 2\n" + "00" * 32, "countermark key 1\n0g"])
+@pytest.mark.parametrize(
+    "text", ["", "countermark key 1\n", "countermark key 2\n" + "00" * 32, "countermark key 1\n0g"]
+)
 def test_what_is_no_key_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "odd.key").write_text(text)
     (tmp_path / "odd.key").chmod(0o600)
