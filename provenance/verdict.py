@@ -20,6 +20,7 @@ from provenance.evidence import (
     FingerprintEvidence,
     OriginName,
     SignerTrust,
+    Span,
     WatermarkEvidence,
 )
 from provenance.repository.fingerprint import Resemblance
@@ -104,12 +105,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, str | None]:
         """The object under `verdict` of the JSON interface."""
-        return {
-            "finding": self.finding,
-            "grade": self.grade,
-            "because": self.because,
-            "statement": self.statement,
-        }
+        return {"finding": self.finding, "grade": self.grade, "because": self.because, "statement": self.statement}
 
 
 def judge(evidence: Iterable[Evidence]) -> tuple[tuple[Evidence, ...], Verdict]:
@@ -366,11 +362,12 @@ def _in_part(case: _Case, line: _Line) -> _Line:
         examined = merged(span for mark in case.watermarks if mark.check == check for span in mark.examined)
         if seconds_of(examined) - seconds_of(common(examined, covered)) >= UNMARKED_SECONDS[check]:
             spans = merged(span for mark in marks for span in mark.spans)
-            said = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in spans[:4]) + (
-                " …" if len(spans) > 4 else ""
-            )
-            return replace(line, finding="generated_in_part", statement=SENTENCES["in_part"].format(spans=said))
+            return replace(line, finding="generated_in_part", statement=SENTENCES["in_part"].format(spans=_told(spans)))
     return line
+
+
+def _told(spans: Sequence[Span]) -> str:
+    return ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in spans[:4]) + (" …" if len(spans) > 4 else "")
 
 
 def _is_of_generated_clip(case: _Case, mark: WatermarkEvidence) -> bool:
@@ -386,11 +383,8 @@ def _also(case: _Case, lines: Sequence[_Line], chosen: _Line) -> str:
     mark = next((mark for mark in case.found if _says(mark) in GENERATED), None)
     if mark is not None and chosen.finding not in GENERATED:
         more += ALSO["generation_watermark"].format(key=quoted(mark))
-    if (
-        chosen.grade in ("suspected", "none")
-        and chosen.finding == "inconclusive"
-        and any(line.finding == "likely_generated" for line in lines)
-    ):
+    is_faint = chosen.finding == "inconclusive" and chosen.grade in ("suspected", "none")
+    if is_faint and any(line.finding == "likely_generated" for line in lines):
         more += ALSO["likely_generated"]
     changed = SENTENCES["changed"]
     if chosen.statement != changed and any(line.statement == changed for line in lines):
