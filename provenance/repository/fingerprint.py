@@ -42,7 +42,8 @@ _OVERLAP_SHARE = 0.6  # of the shorter clip, for a shift in time to be tried
 _HEADER = struct.Struct("<4sIIIH")
 _MAGIC = b"CMF1"
 _MOST_PLACEMENTS = 64
-_MOST_FRAMES = 4 * REFERENCE_FRAMES  # a hostile manifest cannot make the comparison slow
+_MOST_FRAMES = 4 * REFERENCE_FRAMES
+_MOST_SHIFTS = 100_000  # over all placements: a hostile manifest cannot make the comparison slow
 _ROW_BYTES = 2 * (BITS // 8)
 
 
@@ -119,6 +120,11 @@ class Fingerprint:
     def aspect(self) -> float:
         """Width over height of the frames."""
         return self.width / self.height
+
+    @property
+    def marks_seconds(self) -> np.ndarray:
+        """float64 (n,): when the frames stand in the clip, the first one at 0."""
+        return self.interval_seconds * np.arange(len(self.signs))
 
     @cached_property
     def chips(self) -> np.ndarray:
@@ -233,7 +239,10 @@ def compare(
         return Resemblance(None)
     speed = alignment.speed if alignment else 1.0
     best = Resemblance(None)
-    for to_thumbnail in _placements(reference, part, alignment):
+    placements = _placements(reference, part, alignment)
+    if len(placements) * _shifts(reference, part.times_seconds * speed, part.interval_seconds * speed) > _MOST_SHIFTS:
+        return best
+    for to_thumbnail in placements:
         found = _compare_placed(reference, part, to_thumbnail, speed)
         if found.distance is not None and (best.distance is None or found.distance < best.distance):
             best = found
@@ -248,6 +257,12 @@ def _compare_placed(reference: Fingerprint, sketch: Sketch, to_thumbnail: np.nda
     return best_shift(reference, sketch.times_seconds * speed, chips, sketch.interval_seconds * speed, speed)
 
 
+def _shifts(reference: Fingerprint, times: np.ndarray, spacing: float) -> float:
+    """How many shifts `best_shift` tries."""
+    length = reference.marks_seconds[-1] + times[-1] - times[0]
+    return float(length / min(spacing, reference.interval_seconds)) + 1
+
+
 def best_shift(
     reference: Fingerprint, times: np.ndarray, chips: np.ndarray, spacing: float, speed: float
 ) -> Resemblance:
@@ -255,7 +270,7 @@ def best_shift(
     agreement = reference.chips @ chips.T  # (n, m)
     weight = np.abs(reference.chips) @ np.abs(chips).T
     count = np.abs(reference.chips) @ (chips != 0).astype(np.float32).T
-    marks = reference.interval_seconds * np.arange(len(reference.chips))
+    marks = reference.marks_seconds
     step = min(spacing, reference.interval_seconds)
     apart = max(spacing, float(np.median(np.diff(times)))) if len(times) > 1 else spacing
     shortest = min(marks[-1], times[-1] - times[0])

@@ -167,6 +167,17 @@ def test_hostile_bytes_are_refused() -> None:
             Fingerprint.from_bytes(one)
 
 
+@pytest.mark.parametrize("interval_seconds", [1e-3, 4e6])
+def test_a_hostile_interval_is_not_searched(interval_seconds: float) -> None:
+    """Trying every shift would take hours."""
+    examined = sketch(scene(1))
+    hour = replace(examined, times_seconds=examined.times_seconds * 1200)
+    reference = Fingerprint.of(examined)
+    many = np.repeat(reference.signs, 100, axis=0)
+    hostile = Fingerprint.from_bytes(Fingerprint(many, many, 320, 180, interval_seconds).to_bytes())
+    assert compare(hostile, hour, None).distance is None
+
+
 def long_window(first_second: float, seconds: float, rate: float) -> Window:
     times = first_second + np.arange(round(seconds * rate)) / rate
     luma = np.random.default_rng(round(first_second)).integers(0, 255, (1, 18, 32), dtype=np.uint8)
@@ -186,7 +197,7 @@ def test_memory_and_size_are_bounded_whatever_the_length() -> None:
     assert fingerprint.interval_seconds * len(fingerprint.signs) == pytest.approx(5400, rel=0.05)
     began = time.process_time()
     assert compare(fingerprint, kept, None).distance == 0
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 30  # under 1 s on an idle machine
 
 
 def test_windows_of_any_size_give_the_same_sketch() -> None:
@@ -220,7 +231,7 @@ def test_a_search_among_many_finds_the_mistreated_clip_quickly() -> None:
     mirrored = x264(Clip(np.ascontiguousarray(scene(1).frames[:, :, ::-1]), scene(1).times), 35)
     began = time.process_time()
     found = shelf.nearest(Fingerprint.of(sketch(mirrored)), limit=3)
-    assert time.process_time() - began < 1.5
+    assert time.process_time() - began < 15  # a tenth of a second on an idle machine
     assert found[0][0] == "wanted"
     assert found[0][1] < 20
     assert found[1][1] > 60
