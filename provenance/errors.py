@@ -32,19 +32,24 @@ from collections.abc import Iterable
 class CountermarkError(Exception):
     """Something went wrong that the person in front of the program can act on.
 
-    `message` is one line without a trailing full stop, `hint` one line with the way out.
+    `message` is one line without a trailing full stop, `hint` one line with the way out. Both may quote a stranger's
+    file, so that characters which steer a terminal are replaced.
     """
 
     exit_status: int = 3
 
     def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.message = " ".join(message.split())
-        self.hint = " ".join(hint.split())
+        self.message = _shown(message)
+        self.hint = _shown(hint)
+        super().__init__(self.message)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross the pipe from the worker process, so they pickle with their hint."""
         return (_rebuild, (type(self), self.message, self.hint))
+
+
+def _shown(text: str) -> str:
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
 
 
 def _rebuild(kind: type[CountermarkError], message: str, hint: str) -> CountermarkError:

@@ -90,9 +90,10 @@ def recover(
     embedded = tuple(item for item in evidence if isinstance(item, CredentialsEvidence))
     sketch = next((item.sketch for item in evidence if isinstance(item, FingerprintEvidence)), None)
     case = _Case([], embedded, sketch)
-    alignments = [item.alignment for item in _found(evidence) if item.alignment is not None]
+    marks = _found(evidence)
+    alignments = [item.alignment for item in marks if item.alignment is not None]
     for item in evidence:
-        if isinstance(item, WatermarkEvidence) and item in _found(evidence):
+        if isinstance(item, WatermarkEvidence) and item in marks:
             alignment = item.alignment or next(iter(alignments), None)
             case.evidence.append(_follow(case, item, alignment, lookup, read_stores))
         elif isinstance(item, FingerprintEvidence) and item.sketch is not None:
@@ -100,11 +101,8 @@ def recover(
             case.evidence.append(replace(item, matches=tuple(matches)))
         else:
             case.evidence.append(item)
-    place = sum(isinstance(item, CredentialsEvidence) for item in evidence)
-    found = [item for item in case.evidence if isinstance(item, CredentialsEvidence)]
     others = [item for item in case.evidence if not isinstance(item, CredentialsEvidence)]
-    assert len(found) == place
-    return (*found, *case.recovered.values(), *others), _context(case, lookup)
+    return (*embedded, *case.recovered.values(), *others), _context(case, lookup)
 
 
 def _found(evidence: Sequence[Evidence]) -> list[WatermarkEvidence]:

@@ -104,11 +104,12 @@ def verify(
     """Verify one file.
 
     make_checks: a picklable recipe for fresh checks, run in the worker. recover: the manifest repository, None to look
-    nothing up. worker: this process's warm one when None. keyframes: how many pictures to keep.
+    nothing up. worker: this process's warm one when None; one that is given keeps its own limits of time and memory.
+    limits: what the file may ask for. keyframes: how many pictures to keep.
     Raises CannotRead (or TooHostile, TookTooLong) where the file cannot be examined.
     """
     began = time.monotonic()
-    run = worker or warm_worker()
+    run = worker or warm_worker(limits)
     file = Path(path)
     seen: Examination = run.run(examine, file, make_checks, limits or Limits(), keyframes, progress=progress)
     evidence, context, missed = seen.evidence, _own_context(seen.evidence), list(seen.not_examined)

@@ -243,12 +243,13 @@ def tell(share: float) -> None:
 _warm: Worker | None = None
 
 
-def warm_worker() -> Worker:
-    """Return this process's one warm worker, which ends with it."""
+def warm_worker(limits: Limits | None = None) -> Worker:
+    """Return this process's one warm worker, which ends with it; `limits` hold from its next run on."""
     global _warm
     if _warm is None:
         _warm = Worker()
         atexit.register(_warm.close)
+    _warm.limits = limits or Limits()
     return _warm
 
 

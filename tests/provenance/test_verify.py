@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,11 +24,12 @@ from provenance.credentials.manifest import (
 )
 from provenance.credentials.signing import media_type_of, sign_file
 from provenance.credentials.trust import Trust, load_trust
-from provenance.errors import CannotRead, RepositoryError, WeightsError
+from provenance.errors import CannotRead, RepositoryError, TookTooLong, WeightsError
 from provenance.evidence import Check, CredentialsEvidence, Evidence, FingerprintMatch, WatermarkEvidence
 from provenance.keys import PUBLIC, Key, KeyStream
 from provenance.repository import Fingerprint, FingerprintCheck, ManifestRepository
 from provenance.repository.fingerprint import sketch_of
+from provenance.sandbox.limits import Limits
 from provenance.sandbox.worker import InProcess, Worker
 from provenance.verify import Report, Unread, verify, verify_each
 from provenance.video import Clip, Video, VideoInfo, Window
@@ -337,6 +339,20 @@ def test_a_stored_manifest_that_breaks_the_worker_does_not_sink_the_file(studio:
         report = verify(stripped, Crashing(), recover=studio.repository, worker=worker)
     assert report.verdict.finding == "marked"
     assert pixel_of(report).manifest is None
+
+
+class Endless:
+    """A recipe that never comes to an end."""
+
+    def __call__(self) -> Sequence[Check]:
+        time.sleep(600)
+        return []
+
+
+def test_the_limits_that_are_named_hold(tmp_path: Path) -> None:
+    write_clip(moving_texture(1, frames=8), tmp_path / "clip.mp4")
+    with pytest.raises(TookTooLong, match=r"0\.3 s"):
+        verify(tmp_path / "clip.mp4", Endless(), limits=Limits(seconds=0.3))
 
 
 def cropped(path: Path, out: Path, share: float) -> Path:
