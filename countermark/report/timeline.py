@@ -79,6 +79,6 @@ def _bar(span: tuple[float, float], seconds: float, said: str, kind: str, level:
 
 def _marks(seconds: float) -> tuple[tuple[float, str], ...]:
     steps = (0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
-    step = next((step for step in steps if seconds / step <= 8), steps[-1] * max(1, round(seconds / 8 / steps[-1])))
+    step = next((step for step in steps if seconds / step <= 6), steps[-1] * max(1, round(seconds / 6 / steps[-1])))
     count = int(seconds / step + 1e-9)
     return tuple((round(100 * index * step / seconds, 2), f"{index * step:g} s") for index in range(count + 1))
