@@ -78,9 +78,11 @@ class InconclusiveBand:
     high: float
     """One filmed clip in twenty of unseen cameras lies above this."""
 
-    def contains(self, log_likelihood_ratio: float) -> bool:
-        """Whether a score is too near to both classes; scores at an edge are decided."""
-        return self.low < log_likelihood_ratio < self.high
+    def decides(self, log_likelihood_ratio: float) -> bool:
+        """Whether a score is clear: at an edge or beyond, and on the side of that edge that its own sign names."""
+        if log_likelihood_ratio > 0:
+            return log_likelihood_ratio >= self.high
+        return log_likelihood_ratio <= self.low
 
 
 def inconclusive_band(

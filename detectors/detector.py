@@ -62,7 +62,7 @@ def _not_applicable(reason: str) -> DetectorEvidence:
 def judged(suite: Suite, views: list[CanonicalFrames], scores: ViewScores) -> DetectorEvidence:
     """The evidence for scores: scored outside the band, inconclusive inside it or where a doubt stands."""
     reasons = list(doubts(suite, views, scores))
-    if suite.head.band.contains(scores.fused):
+    if not suite.head.band.decides(scores.fused):
         reasons.append("the score lies between generated and filmed clips")
     status: DetectorStatus = "inconclusive" if reasons else "scored"
     return DetectorEvidence(

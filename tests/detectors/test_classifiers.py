@@ -90,8 +90,14 @@ def test_the_band_leaves_one_generated_in_ten_below_and_one_filmed_in_twenty_abo
     band = inconclusive_band(np.concatenate([generated, filmed]), truth, np.ones(10000))
     assert (generated < band.low).mean() == pytest.approx(0.10, abs=0.005)
     assert (filmed > band.high).mean() == pytest.approx(0.05, abs=0.005)
-    assert band.contains((band.low + band.high) / 2)
-    assert not band.contains(band.high)
+    assert not band.decides((band.low + band.high) / 2)
+    assert band.decides(band.high)
+    assert band.decides(band.low)
+
+
+def test_a_score_that_its_band_and_its_sign_call_differently_decides_nothing():
+    assert not InconclusiveBand(0.3, 1.2).decides(0.2)
+    assert not InconclusiveBand(-1.2, -0.3).decides(-0.2)
 
 
 def test_where_classes_part_well_there_is_a_threshold_and_no_band():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from provenance.credentials import CredentialsCheck, Signer, Trust, TrustList
 from provenance.credentials.signers import signer_of
+from provenance.errors import CredentialError
 from provenance.evidence import CredentialsEvidence
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -58,6 +61,18 @@ class Authority:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         return signer_of(pem(leaf).encode(), private, name)
+
+    def outlived_by(self, sign: Callable[[Signer], Path]) -> Path:
+        """A file whose signer's certificate has ended since. A busy machine may take longer than that to sign."""
+        for seconds in (2, 10, 50, 250):
+            ends = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(seconds=seconds)
+            with contextlib.suppress(CredentialError):  # it had ended already
+                path = sign(self.signer("Short", ends=ends))
+                left = (ends - dt.datetime.now(dt.UTC)).total_seconds()
+                if left > 0:
+                    time.sleep(left + 1.1)
+                    return path
+        raise AssertionError("signing takes minutes")
 
 
 def issue_certificate(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,9 +56,11 @@ def test_a_time_stamp_keeps_an_expired_signer_trusted(
     clip: Path, root: Authority, time_stamps: TimeStamps, tmp_path: Path
 ) -> None:
     answering, anchor = time_stamps
-    short = root.signer("Short", ends=dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(seconds=2))
-    path = sign_file(clip, tmp_path / "out.mp4", captured(clip), short, tsa_url=answering.url).path
-    time.sleep(2.5)
+
+    def sign(short: Signer) -> Path:
+        return sign_file(clip, tmp_path / "out.mp4", captured(clip), short, tsa_url=answering.url, force=True).path
+
+    path = root.outlived_by(sign)
     own = TrustList("own", "e", root.pem)
     trust_of = [evidence_of(path, trust).signer.trust for trust in (Trust((own,), anchor), Trust((own,)))]  # type: ignore[union-attr]
     assert trust_of == ["own", "expired"]
