@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from detectors.applicability import not_natural
 from detectors.channels import CHANNELS, Channel
 from detectors.classifier import LinearClassifier
 from detectors.corpus import CorpusClip, few_per_family, read_corpus
-from detectors.extraction import Degradation, SeenClip, kept_views
+from detectors.extraction import Degradation, kept_views
 from detectors.folds import (
     FOLDS,
     FUSED,
@@ -97,12 +96,6 @@ def corpus_features(
         degraded[name] = feature_table(few, after, bare, cache, name)
     unseen = {digest: clip.reason for digest, clip in seen.items() if not clip.views}
     return CorpusFeatures(clips, unseen, table, degraded, wanted)
-
-
-def applicable(seen: SeenClip) -> SeenClip:
-    """The same, or why the detectors do not apply to it."""
-    reason = not_natural(seen.views) if seen.views else ""
-    return SeenClip((), reason) if reason else seen
 
 
 def unseen_clip_scores(features: CorpusFeatures, report: Report = _silent) -> tuple[CellLogits, OutOfFold]:

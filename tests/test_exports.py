@@ -47,7 +47,6 @@ EXPORTS = {
         "own_signer",
         "plain_text",
         "read_manifest_store",
-        "resolve",
         "sidecar_of",
         "sign_file",
         "soft_bindings",

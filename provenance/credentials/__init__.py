@@ -17,7 +17,7 @@ from provenance.credentials.manifest import (
     Source,
     watermark_binding,
 )
-from provenance.credentials.resolution import answers, resolve
+from provenance.credentials.resolution import answers
 from provenance.credentials.sdk import ClaimSigner, ManifestStore, read_manifest_store
 from provenance.credentials.signers import Signer
 from provenance.credentials.signing import SignedManifest, media_type_of, open_signer, sidecar_of, sign_file
@@ -59,7 +59,6 @@ __all__ = [
     "own_signer",
     "plain_text",
     "read_manifest_store",
-    "resolve",
     "sidecar_of",
     "sign_file",
     "soft_bindings",

@@ -236,8 +236,13 @@ def _sidecar_bytes(path: Path) -> bytes | None:
     sidecar = sidecar_of(path)
     if not sidecar.is_file():
         return None
-    with sidecar.open("rb") as stream:
-        data = stream.read((MANIFEST_LIMIT_MIB << 20) + 1)
+    try:
+        with sidecar.open("rb") as stream:
+            data = stream.read((MANIFEST_LIMIT_MIB << 20) + 1)
+    except OSError as error:
+        raise ManifestUnreadable(
+            f"credentials beside the file cannot be read ({error.strerror})", hint="check its permissions"
+        ) from error
     if len(data) > MANIFEST_LIMIT_MIB << 20:
         raise ManifestUnreadable(
             f"credentials beside the file exceed {MANIFEST_LIMIT_MIB} MiB", hint="fetch them again"

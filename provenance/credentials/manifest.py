@@ -115,7 +115,9 @@ class Source:
 
 @dataclass(frozen=True)
 class Generation:
-    """The model that made a clip. A prompt may be private: its digest is stated, its words only with `show_prompt`."""
+    """The model that made a clip. The digest of a prompt is stated, its words only with `show_prompt`; whoever guesses
+    the words can tell from the digest that they are right.
+    """
 
     model_name: str
     model_version: str = ""

@@ -16,7 +16,6 @@ from provenance.credentials import (
     answers,
     fingerprint_of,
     read_manifest_store,
-    resolve,
     sign_file,
     watermark_binding,
 )
@@ -34,14 +33,13 @@ def test_an_id_leads_to_the_manifest_that_declares_it(clip: Path, signer: Signer
     repository = ManifestRepository(tmp_path / "manifests.db")
     repository.store(signed.manifest_id, signed.manifest_bytes, [(pointer.algorithm, pointer.value)])
 
-    (found,) = resolve(repository, pointer.algorithm, pointer.value)
-    (evidence,) = CredentialsCheck(trust).examine_recovered(found)
+    (found,) = repository.find_by_binding(pointer.algorithm, pointer.value)
+    (evidence,) = CredentialsCheck(trust).examine_recovered(found.content)
     assert isinstance(evidence, CredentialsEvidence)
     assert (evidence.status, evidence.manifest, evidence.origin) == ("recovered", signed.manifest_id, "captured")
     assert answers(evidence, pointer.algorithm, pointer.value)
-    assert not resolve(repository, pointer.algorithm, pointer.value, known=[signed.manifest_id])
-    assert not resolve(repository, pointer.algorithm, bytes(8))
-    assert not resolve(repository, "another.algorithm", pointer.value)
+    assert not answers(evidence, pointer.algorithm, bytes(8))
+    assert not answers(evidence, "another.algorithm", pointer.value)
 
 
 def test_a_manifest_filed_under_an_id_that_it_does_not_declare_does_not_answer(
@@ -52,7 +50,8 @@ def test_a_manifest_filed_under_an_id_that_it_does_not_declare_does_not_answer(
     repository = ManifestRepository(tmp_path / "manifests.db")
     value = WATERMARK_ID.to_bytes(8, "big")
     repository.store(signed.manifest_id, signed.manifest_bytes, [(PIXEL_ALGORITHM, value)])
-    (evidence,) = CredentialsCheck(trust).examine_recovered(resolve(repository, PIXEL_ALGORITHM, value)[0])
+    (found,) = repository.find_by_binding(PIXEL_ALGORITHM, value)
+    (evidence,) = CredentialsCheck(trust).examine_recovered(found.content)
     assert isinstance(evidence, CredentialsEvidence)
     assert evidence.is_authentic
     assert not answers(evidence, PIXEL_ALGORITHM, value)
