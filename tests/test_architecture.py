@@ -40,7 +40,9 @@ def test_imports_point_down_only(path: Path) -> None:
 
 
 def test_only_the_sdk_module_imports_c2pa() -> None:
-    users = {str(path.relative_to(ROOT)) for path in FILES if "c2pa" in {n.split(".")[0] for n in imported_modules(path)}}
+    users = {
+        str(path.relative_to(ROOT)) for path in FILES if "c2pa" in {n.split(".")[0] for n in imported_modules(path)}
+    }
     assert users <= {"provenance/credentials/sdk.py"}
 
 
