@@ -135,7 +135,7 @@ class _Guarded:
                 check.start(info)
             elif isinstance(check, FileCheck):
                 self._of_file = list(check.examine(video))
-        except CountermarkError as error:
+        except Exception as error:
             self._fail(error)
 
     def see(self, window: Window) -> bool:
@@ -143,7 +143,7 @@ class _Guarded:
         assert isinstance(self._check, FrameCheck)
         try:
             return self._check.see(window)
-        except CountermarkError as error:
+        except Exception as error:
             self._fail(error)
             return True
 
@@ -154,15 +154,17 @@ class _Guarded:
         assert isinstance(self._check, FrameCheck)
         try:
             return list(self._check.evidence())
-        except CountermarkError as error:
+        except Exception as error:
             self._fail(error)
             return []
 
-    def _fail(self, error: CountermarkError) -> None:
+    def _fail(self, error: Exception) -> None:
         if isinstance(error, CannotRead):
             raise error
         _log.debug("%s failed", self._check.name, exc_info=error)
-        self.failure = NotExamined(self._check.name, error.message)
+        stumbled = f"the check stumbled over this file ({type(error).__name__})"
+        why = error.message if isinstance(error, CountermarkError) else stumbled
+        self.failure = NotExamined(self._check.name, why)
 
 
 class _Keyframes:

@@ -118,7 +118,8 @@ def sign(
     Raises CannotRead, CannotWrite, OutputExists, CannotCarry, CredentialError, RepositoryError; then nothing is left
     behind but a reserved id.
     """
-    plan, runner, started = plan or SigningPlan(), runner or warm_worker(), time.monotonic()
+    plan, started = plan or SigningPlan(), time.monotonic()
+    runner = runner or warm_worker(plan.limits)
     _refuse_early(source, out, plan)
     info = runner.run(look, source, plan.limits)
     if plan.streams:
@@ -178,8 +179,8 @@ def seal_generated(
 
     soft_bindings: of its watermarks; the fingerprint's is added. Raises as `sign` does.
     """
-    runner = runner or warm_worker()
     plan = SigningPlan(origin, (), tsa_url=tsa_url, force=force)
+    runner = runner or warm_worker(plan.limits)
     refuse_same_file(finished, out)
     manifest = Manifest(
         title=out.name,

@@ -299,6 +299,23 @@ def test_a_check_that_fails_leaves_the_others_their_say(stripped: Path, step: st
     assert [item.check for item in report.evidence] == ["fingerprint"]
 
 
+class Stumbling(Unready):
+    """A check with a bug, or a file that brings one out."""
+
+    def _fail(self, step: str) -> None:
+        if step == self.step:
+            raise IndexError("index 3 is out of bounds")
+
+
+@pytest.mark.parametrize("step", ["start", "see", "evidence"])
+def test_a_check_that_stumbles_leaves_the_others_their_say(stripped: Path, step: str) -> None:
+    report = verify(stripped, lambda: [Stumbling(step), FingerprintCheck()], worker=InProcess(), keyframes=0)
+    (missed,) = report.not_examined
+    assert missed.what == "detectors"
+    assert "IndexError" in missed.why
+    assert [item.check for item in report.evidence] == ["fingerprint"]
+
+
 class Broken(ManifestRepository):
     """A repository whose database fails in the middle of the work."""
 
