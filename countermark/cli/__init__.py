@@ -56,6 +56,7 @@ _register()
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit status: 0 done, 1 expectation failed, 2 usage, 3 unreadable."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported; see provenance.sandbox.worker
     sys.exit(run(arguments))
 
 

@@ -38,7 +38,8 @@ def serve() -> None:
     link.send_bytes(b"ready")
     while True:
         try:
-            function, arguments, limits = pickle.loads(link.recv_bytes())
+            function, arguments, limits, folder = pickle.loads(link.recv_bytes())
+            os.chdir(folder)  # where the parent stands now: names of files may be relative to it
         except EOFError:
             return
         except Exception as error:  # what the parent sent cannot be found here: that is its mistake, and it is told

@@ -37,6 +37,9 @@ Result = TypeVar("Result")
 _QUESTION_BYTES = 1 << 20
 _START_SECONDS = 120.0
 _LOOK_EVERY_SECONDS = 0.05
+_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+"""Unless the environment says otherwise: threads that wait for others in a busy loop cost many times their work as soon
+as two files are examined at once."""
 _log = logging.getLogger(__name__)
 
 
@@ -95,7 +98,7 @@ class Worker:
         subject = _subject(arguments)
         try:
             link = self._ready()
-            link.send_bytes(pickle.dumps((function, arguments, self.limits)))
+            link.send_bytes(pickle.dumps((function, arguments, self.limits, os.getcwd())))
             return self._wait(link, subject, answers or {}, progress)
         except (OSError, EOFError) as error:
             raise self._crashed(subject) from error
@@ -148,6 +151,7 @@ class Worker:
             stderr=self._complaints,
             pass_fds=[theirs.fileno()],
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends the worker
+            env=_THREADS | os.environ,
         )
         theirs.close()
         self._link = Connection(ours.detach())

@@ -37,6 +37,15 @@ def test_it_runs_functions_in_one_warm_process(worker: Worker) -> None:
     assert first == worker.run(os.getpid) == worker.pid != os.getpid()
 
 
+def test_names_of_files_are_relative_to_where_the_parent_stands(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert worker.run(os.getcwd) == str(tmp_path / name)
+
+
 def test_arrays_come_back(worker: Worker) -> None:
     assert (worker.run(np.arange, 1000) == np.arange(1000)).all()
 
