@@ -27,6 +27,7 @@ import cv2
 
 from provenance.errors import CannotWrite, CountermarkError, UsageError
 from provenance.files import written_beside
+from provenance.parallel import end_with_parent
 
 Row = dict[str, Any]
 Progress = Callable[[int, int, str], None]
@@ -210,7 +211,7 @@ def _guarded(measure: Measure, task: Task) -> list[Row]:
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # inherited by the workers, which read it at their start
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread)
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare)
     try:
         yield pool
     finally:
@@ -219,5 +220,6 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _one_thread() -> None:
+def _prepare() -> None:
     cv2.setNumThreads(1)
+    end_with_parent()

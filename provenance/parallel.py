@@ -6,6 +6,8 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -41,7 +43,7 @@ def pmap(
 def _in_processes(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     waiting: deque[Future[Result]] = deque()
     rest = iter(items)
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_quietly_when_stopped)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_prepare)
     try:
         for item in itertools.islice(rest, _AHEAD * workers):
             waiting.append(pool.submit(function, item))
@@ -58,9 +60,21 @@ def _in_processes(function: Callable[[Item], Result], items: Iterable[Item], wor
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _end_quietly_when_stopped() -> None:
+def _prepare() -> None:
     """Ctrl-C reaches all processes of a terminal: this one ends without a word, the first one says what happened."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Let this process end within a second or two after its parent is gone: nobody waits for what it works on."""
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _on_ray(function: Callable[[Item], Result], items: Iterable[Item], address: str) -> Iterator[Result]:

@@ -10,13 +10,13 @@ import resource
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
 from provenance.errors import CannotRead, CountermarkError, TookTooLong
+from provenance.parallel import end_with_parent
 from provenance.sandbox import worker
 from provenance.sandbox.limits import Limits
 
@@ -33,7 +33,7 @@ def serve() -> None:
     if sys.argv[3:] != ["network"]:
         leave_network()
         _refuse_sockets()
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     link.send_bytes(b"ready")
     while True:
@@ -121,13 +121,6 @@ def _refuse_sockets() -> None:
 
     socket.socket = NoSocket  # type: ignore[misc]
     socket.create_connection = NoSocket  # type: ignore[assignment]
-
-
-def _end_with_parent(parent: int) -> None:
-    """Once the parent is gone, nobody waits for an answer."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 def _limit_memory(limits: Limits) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +76,46 @@ def test_without_ray_the_hint_says_how_to_get_it() -> None:
     with pytest.raises(NeedsExtra) as caught:
         pmap(refuse_two, [1], ray_address="local")
     assert "countermark[ray]" in caught.value.hint
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at /proc")
+def test_its_processes_do_not_outlive_a_killed_parent() -> None:
+    program = "import time; from provenance.parallel import pmap; list(pmap(time.sleep, [60.0] * 4, workers=2))"
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    children = _children_of(parent.pid, at_least=2)
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 60
+    while any(_is_alive(child) for child in children):
+        assert time.monotonic() < deadline, "processes of a dead parent go on"
+        time.sleep(0.1)
+
+
+def _children_of(pid: int, *, at_least: int) -> set[int]:
+    deadline = time.monotonic() + 60
+    while True:
+        found = {int(path.parent.name) for path in Path("/proc").glob("[0-9]*/stat") if _parent_of(path) == pid}
+        working = {child for child in found if b"spawn_main" in _command_of(child)}
+        if len(working) >= at_least:
+            time.sleep(2.0)  # until they have imported what watches the parent
+            return working
+        assert time.monotonic() < deadline, "the processes do not start"
+        time.sleep(0.1)
+
+
+def _parent_of(stat: Path) -> int | None:
+    try:
+        return int(stat.read_text().rpartition(")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _is_alive(pid: int) -> bool:
+    return b"spawn_main" in _command_of(pid)
