@@ -10,3 +10,9 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def the_same_draws_every_time() -> None:
+    """Start torch's random numbers at the same place in every test."""
+    torch.manual_seed(0)

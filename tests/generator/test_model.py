@@ -188,7 +188,7 @@ def test_muon_takes_steps_of_equal_singular_values_and_learns():
         loss = (weight - target).square().mean()
         loss.backward()
         optimiser.step()
-    assert loss.item() < 0.05
+    assert loss.item() < 0.25 * target.square().mean()
 
 
 class TestUpsampler:
