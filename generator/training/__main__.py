@@ -29,13 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=600, help="refiner, upsampler: steps")
     parser.add_argument("--batch", type=int, default=32, help="transformer: clips per step")
     parser.add_argument("--shards", type=int, default=48, help="cache: shards of 128 clips and their mirror images")
-    parser.add_argument("--weights", type=Path, help="transformer: begin from these with a fresh optimiser")
+    parser.add_argument(
+        "--weights", type=Path, help="transformer: begin from these with a fresh optimiser; cache: encode as these do"
+    )
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(given.threads)
     if given.stage == "cache":
-        fill_cache(given.out, shards=given.shards)
+        fill_cache(given.out, shards=given.shards, processes=given.threads, weights=given.weights)
     elif given.stage == "transformer":
         train_transformer(given.out, seconds=given.seconds, batch=given.batch, weights=given.weights)
     elif given.stage == "refiner":

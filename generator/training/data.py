@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..autoencoder import Autoencoder, AutoencoderConfig, patches, to_signed
 from ..scenes import ATTRIBUTES, SCENES, Caption, render
+from ..weights import load_autoencoder
 
 LOG = logging.getLogger("generator.training")
 
@@ -142,15 +143,27 @@ def save_atomically(value: object, path: Path) -> None:
     os.replace(part, path)
 
 
-def fill_cache(folder: Path, *, shards: int = 100, size: int = 128, pixel_shards: int = 16, processes: int = 2) -> None:
-    """Fit the encoder unless done, then render shards of `size` clips until there are `shards` of them."""
+def fill_cache(
+    folder: Path,
+    *,
+    shards: int = 100,
+    size: int = 128,
+    pixel_shards: int = 16,
+    processes: int = 2,
+    weights: Path | None = None,
+) -> None:
+    """Render and encode shards of `size` clips until there are `shards` of them.
+
+    The first call settles the encoder: that of `weights`, where a transformer that knows its latents is to be trained
+    further; otherwise one is fitted anew.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "encoder.pt").exists():
-        autoencoder = fit_encoder(AutoencoderConfig())
+        autoencoder = fit_encoder(AutoencoderConfig()) if weights is None else load_autoencoder(weights)
         save_atomically(
             {"config": asdict(autoencoder.config), "state": autoencoder.state_dict()}, folder / "encoder.pt"
         )
-        LOG.info("encoder fitted")
+        LOG.info("encoder settled")
     context = multiprocessing.get_context("spawn")
     workers = [
         context.Process(target=_fill, args=(folder, first, processes, shards, size, pixel_shards))
