@@ -20,6 +20,8 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
+from provenance.video.encoding import X264_SAFE
+
 FRAMES = 16
 """Frames in a canonical view."""
 SIDE = 192
@@ -134,7 +136,12 @@ def coded(frames: NDArray[np.uint8]) -> bytes:
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, PACE_HZ), Fraction(PACE_HZ)
     encoder.thread_count = 1
-    encoder.options = {"preset": "medium", "crf": "23", "g": "16", "x264-params": "scenecut=0:threads=1"}
+    encoder.options = {
+        "preset": "medium",
+        "crf": "23",
+        "g": "16",
+        "x264-params": f"scenecut=0:threads=1:{X264_SAFE}".rstrip(":"),
+    }
     packets = []
     for number, image in enumerate(frames):
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")

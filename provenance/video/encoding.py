@@ -14,11 +14,21 @@ from typing import Any, BinaryIO
 
 import av
 import av.error
+import cv2
 from av.codec.context import Flags
 
 from provenance.errors import CannotWrite, UnknownName, UsageError
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 reads its log level from here alone; 1 is errors
+
+_OPENCV_AVX512 = 256
+"""OpenCV's number for AVX-512 as server processors have it (`CPU_AVX512_SKX` in its interface.h)."""
+X264_SAFE = "asm=avx2" if cv2.checkHardwareSupport(_OPENCV_AVX512) else ""
+"""Parameter of x264 for the same stream from the same frames, on x86 processors new and old.
+
+Its AVX-512 code gives another stream than its older code does, and now and then two for the same frames; its code for
+SSSE3 to AVX2 agrees with itself.
+"""
 
 BT709 = 1  # the code point of BT.709 in ITU-T H.273, tables 2, 3 and 4
 BT601 = 6  # SMPTE 170M, which has the matrix of BT.601
@@ -106,7 +116,7 @@ class Encoding:
 def _quality_options(encoder: str, quality: float | None, speed: int) -> dict[str, str]:
     crf = f"{quality:g}" if quality is not None else "0"
     if encoder in ("libx264", "libx264rgb"):
-        return {"crf": crf, "preset": _SPEED[speed]}
+        return {"crf": crf, "preset": _SPEED[speed], **({"x264-params": X264_SAFE} if X264_SAFE else {})}
     if encoder == "libx265":
         return {"crf": crf, "preset": _SPEED[speed], "x265-params": "log-level=none"}
     if encoder == "libsvtav1":

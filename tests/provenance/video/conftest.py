@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from provenance.video import Clip
+from provenance.video.encoding import X264_SAFE
 
 TICKS = 12800
 
@@ -55,6 +56,8 @@ def make_video(waves: Clip) -> Callable[..., Path]:
             options = {"crf": "16", "preset": "fast"} if codec.startswith("libx26") else {}
             if codec == "libx265":
                 options["x265-params"] = "log-level=none"
+            if codec == "libx264" and X264_SAFE:
+                options["x264-params"] = X264_SAFE
             stream: Any = container.add_stream(codec, rate=25, options=options)
             stream.width, stream.height, stream.pix_fmt = *size, pixel_format
             context = stream.codec_context
