@@ -21,19 +21,24 @@ def written_beside(target: Path, *, force: bool = False) -> Iterator[Path]:
     refuse_existing(target, force=force)
     part = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(4)}.part{target.suffix}")
     try:
-        part.touch(exist_ok=False)
-    except OSError as error:
-        raise CannotWrite(
-            f"{target}: cannot write there ({error.strerror})", hint="choose a folder that exists and is yours to write"
-        ) from error
-    try:
+        _begin(part, target)
         yield part
         refuse_existing(target, force=force)
         os.replace(part, target)
     except OSError as error:
         raise CannotWrite(f"{target}: writing failed ({error.strerror or error})", hint="is the disk full?") from error
-    finally:
-        part.unlink(missing_ok=True)
+    finally:  # also where Ctrl-C came between the file's making and the first line of the block
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _begin(part: Path, target: Path) -> None:
+    try:
+        part.touch(exist_ok=False)
+    except OSError as error:
+        raise CannotWrite(
+            f"{target}: cannot write there ({error.strerror})", hint="choose a folder that exists and is yours to write"
+        ) from error
 
 
 def refuse_existing(target: Path, *, force: bool) -> None:
