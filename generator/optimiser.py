@@ -8,19 +8,19 @@ import torch
 from torch import Tensor, nn
 
 
-def orthogonalised(matrix: Tensor, iterations: int = 4) -> Tensor:
-    """About U V^T of a matrix's singular value decomposition, by a quintic Newton-Schulz iteration.
+def orthogonalised(matrix: Tensor, iterations: int = 4, kind: torch.dtype = torch.float32) -> Tensor:
+    """About U V^T of a matrix's singular value decomposition, by a quintic Newton-Schulz iteration in `kind`.
 
     Coefficients of Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024).
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
-    x = x / (x.norm() + 1e-7)
+    x = (x / (x.norm() + 1e-7)).to(kind)
     for _ in range(iterations):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+    return (x.T if tall else x).to(matrix.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -30,6 +30,7 @@ class Muon(torch.optim.Optimizer):
         self, parameters: Iterable[nn.Parameter], rate: float = 3e-3, momentum: float = 0.95, decay: float = 0.01
     ) -> None:
         super().__init__(parameters, {"lr": rate, "momentum": momentum, "decay": decay})
+        self.kind = torch.float32  # of the iteration's numbers; bfloat16 is enough for it
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -40,18 +41,18 @@ class Muon(torch.optim.Optimizer):
                     continue
                 speed = self.state[parameter].setdefault("speed", torch.zeros_like(parameter))
                 speed.mul_(group["momentum"]).add_(parameter.grad)
-                step = orthogonalised(parameter.grad + group["momentum"] * speed)
+                step = orthogonalised(parameter.grad + group["momentum"] * speed, kind=self.kind)
                 size = 0.2 * max(parameter.shape) ** 0.5
                 parameter.mul_(1 - group["lr"] * group["decay"])
                 parameter.add_(step, alpha=-group["lr"] * size)
 
 
-def optimisers(blocks: nn.Module, model: nn.Module) -> list[torch.optim.Optimizer]:
+def optimisers(blocks: nn.Module, model: nn.Module) -> tuple[Muon, torch.optim.AdamW]:
     """Muon for the matrices of `blocks`, AdamW for all else in `model`."""
     matrices = [parameter for name, parameter in blocks.named_parameters() if name.endswith("weight")]
     chosen = {id(parameter) for parameter in matrices}
     others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
-    return [Muon(matrices), torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0)]
+    return Muon(matrices), torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0)
 
 
 @torch.no_grad()

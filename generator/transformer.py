@@ -97,6 +97,7 @@ class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = c = config
+        self.in_bfloat16 = False  # tokens in bfloat16: for training, where the processor is faster at it
         grid = c.side // c.patch
         self.gaussian = Gaussian(c.shape, c.attributes)
         self.into = nn.Linear(2 * c.token_values, c.width)
@@ -144,13 +145,17 @@ class Transformer(nn.Module):
         known, guess, left = self.gaussian.velocity(x, time, prior)  # what a Gaussian model says
         t = time.view(-1, 1, 1, 1, 1)
         seen = x / torch.sqrt(t**2 + (1 - t) ** 2)  # (n, C, t, h, w), variance 1
-        place = self.place_time + self.place_row + self.place_column
         values = torch.cat((self.tokens(seen), self.tokens(guess)), dim=-1)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.in_bfloat16):
+            rest = self.rest(values, self.condition(time, labels))
+        return known + self.gaussian.shaped(self.latents(rest.float()), left, prior)
+
+    def rest(self, values: Tensor, said: Tensor) -> Tensor:
+        """What the Gaussian model leaves, in its units: (n, t', h', w', values), (n, width) -> (n, tokens, values)."""
+        place = self.place_time + self.place_row + self.place_column
         tokens = (self.into(values) + place).flatten(1, 3)  # (n, tokens, width)
-        said = self.condition(time, labels)  # (n, width)
         modulation = self.modulation(said).unflatten(-1, (6, -1))  # (n, 6, width)
         for block in self.blocks:
             tokens = block(tokens, modulation)
         shift, scale = self.final(said)[:, None].chunk(2, dim=-1)  # (n, 1, width)
-        rest = self.latents(self.out(normed(tokens) * (1 + scale) + shift))  # (n, C, t, h, w)
-        return known + self.gaussian.shaped(rest, left, prior)
+        return self.out(normed(tokens) * (1 + scale) + shift)

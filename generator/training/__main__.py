@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of caches and checkpoints")
     parser.add_argument("--seconds", type=float, default=3 * 3600, help="transformer: training time over all sittings")
     parser.add_argument("--steps", type=int, default=600, help="refiner, upsampler: steps")
-    parser.add_argument("--batch", type=int, default=32, help="transformer: clips per step")
+    parser.add_argument("--batch", type=int, default=64, help="transformer: clips per step")
     parser.add_argument("--shards", type=int, default=48, help="cache: shards of 128 clips and their mirror images")
     parser.add_argument(
         "--weights", type=Path, help="transformer: begin from these with a fresh optimiser; cache: encode as these do"

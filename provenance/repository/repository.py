@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -215,13 +217,24 @@ def _engine(location: str) -> Engine:
 def _prepare_sqlite(raw: Any, _record: Any) -> None:
     """Leave BEGIN to us (the driver's own comes too late for a write lock), wait for other writers, survive kill -9."""
     raw.isolation_level = None
-    for pragma in (
-        f"busy_timeout={_BUSY_MILLISECONDS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",  # an id that was given out stays given out after a power cut
-        "foreign_keys=ON",
-    ):
-        raw.execute(f"PRAGMA {pragma}")
+    raw.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    _journal_ahead(raw)
+    raw.execute("PRAGMA synchronous=FULL")  # an id that was given out stays given out after a power cut
+    raw.execute("PRAGMA foreign_keys=ON")
+
+
+def _journal_ahead(raw: Any) -> None:
+    """Keep a write-ahead log. SQLite's own waiting does not cover this change: who comes second is refused at once."""
+    deadline = time.monotonic() + _BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -6,10 +6,13 @@ import hashlib
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +188,17 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     repository = ManifestRepository(location)
     assert len(set(ids)) == len(repository.manifest_ids()) == 48
     assert all(len(repository.find_by_binding(PIXEL, i.to_bytes(8, "big"))) == 1 for i in ids)
+
+
+def test_opening_waits_for_whoever_is_just_making_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "manifests.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE anything (number INTEGER)")
+        release = threading.Timer(0.3, other.rollback)
+        release.start()
+        assert ManifestRepository(path).manifest_ids() == []
+        release.join()
 
 
 _WRITER = """
