@@ -109,6 +109,19 @@ def _false_alarms(options: BenchOptions) -> str:
     return _written(options.out)
 
 
+def _latent_false_alarms(options: BenchOptions) -> str:
+    from benchmarks.experiments.latent_false_alarms import run_latent_false_alarms
+
+    run_latent_false_alarms(
+        options.out,
+        clips=options.clips or 4,
+        workers=options.workers,
+        seed=options.seed,
+        progress=options.progress,
+    )
+    return _written(options.out)
+
+
 def _speed(options: BenchOptions) -> str:
     from benchmarks.experiments.speed import run_speed
 
@@ -155,6 +168,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "generator": Bench("what the built-in model's clips are worth, and a contact sheet", _generator),
         "latent-noise": Bench("whether marked noise can be told from plain noise", _latent_noise),
         "false-alarms": Bench("small p-values of the pixel watermark where there is none", _false_alarms),
+        "latent-false-alarms": Bench("the same of the latent watermark", _latent_false_alarms),
         "speed": Bench("time and memory of sign, verify and generate", _speed),
     }
 )

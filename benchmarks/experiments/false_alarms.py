@@ -170,12 +170,19 @@ def _random_values(view: View, random: np.random.Generator) -> np.ndarray:
     return np.asarray(signs @ on / max(float((np.abs(signs @ off) ** 2).mean()), 1e-30))
 
 
-def false_alarm_report(rows: Sequence[Row], settings: Row) -> Report:
-    """Summarise the rows of `run_false_alarms`."""
+def false_alarm_report(
+    rows: Sequence[Row],
+    settings: Row,
+    *,
+    title: str = "False alarms of the pixel watermark",
+    parts: Sequence[str] = PARTS,
+    kinds: Sequence[str] = KINDS,
+) -> Report:
+    """Summarise the rows of `run_false_alarms` and of `run_latent_false_alarms`."""
     good = [row for row in rows if "error" not in row]
     lines, excess = [], 0
-    for part in PARTS:
-        for kind in KINDS:
+    for part in parts:
+        for kind in kinds:
             these = [row for row in good if row["arm"] == part and row["kind"] == kind]
             count = sum(row["trials"] for row in these)
             cells = []
@@ -197,4 +204,4 @@ def false_alarm_report(rows: Sequence[Row], settings: Row) -> Report:
         tuple(lines),
     )
     results = {"rows": list(rows), "excess": excess, "ids": wrong, "failed": failed}
-    return Report("False alarms of the pixel watermark", summary, (table,), (), settings, results)
+    return Report(title, summary, (table,), (), settings, results)

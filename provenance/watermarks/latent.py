@@ -134,12 +134,16 @@ class LatentWatermark:
 
     def _verified(self, index: int, carriers: np.ndarray, nonce: int) -> _Nonce:
         layout = self.layout
-        weight = self._reliability(carriers, nonce)[layout.group_of]
-        heard = (carriers * weight)[layout.verification]
+        weighted = self.weighted(carriers, nonce)
+        heard = weighted[layout.verification]
         tail = float(statistics.log10_sign_sum_tail(heard @ layout.verification_signs(nonce), np.abs(heard)))
-        soft = 2 * (carriers * weight)[layout.payload] * layout.payload_mask(nonce)
+        soft = 2 * weighted[layout.payload] * layout.payload_mask(nonce)
         folded = np.bincount(np.arange(len(soft)) % CODE_LENGTH, soft, CODE_LENGTH)
         return _Nonce(index, tail, folded)
+
+    def weighted(self, carriers: np.ndarray, nonce: int) -> np.ndarray:
+        """Return carriers (size,) times how reliable the pilot of this nonce says that their groups are."""
+        return carriers * self._reliability(carriers, nonce)[self.layout.group_of]
 
     def _reliability(self, carriers: np.ndarray, nonce: int) -> np.ndarray:
         """Weights (channels * bands,): rho / (1 - rho^2), the slope of the log-likelihood ratio of a Gaussian channel.
@@ -225,17 +229,22 @@ class LatentWatermarkCheck:
         """Say what was read under each key."""
         if not self.streams:
             return [WatermarkEvidence(check="latent-watermark", reason="no key")]
-        if self._generator is not None and self._times:
-            begun = self._times[-1] - self._times[0]
-            if not self._stretches or begun > 0.6 * self._generator.clip_seconds:
-                self._finish_stretch()
-        if not self._stretches or self._generator is None:
+        stretches = self.stretches()
+        if not stretches or self._generator is None:
             return [WatermarkEvidence(check="latent-watermark", reason="no frames")]
         readings: list[Evidence] = []
         for stream in self.streams:
             watermark = LatentWatermark(stream, self._generator.noise_shape)
-            readings += watermark.read(self._stretches, keys=len(self.streams))
+            readings += watermark.read(stretches, keys=len(self.streams))
         return readings
+
+    def stretches(self) -> list[Stretch]:
+        """Return the noise estimates of what was seen; no key had a part in them."""
+        if self._generator is not None and self._times:
+            begun = self._times[-1] - self._times[0]
+            if not self._stretches or begun > 0.6 * self._generator.clip_seconds:
+                self._finish_stretch()
+        return self._stretches
 
     def _finish_stretch(self) -> None:
         if self._generator is None or not self._frames:

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.experiments import false_alarms
+from benchmarks.experiments import false_alarms, latent_false_alarms
 from benchmarks.experiments.false_alarms import KINDS, PARTS, Trials, false_alarm_report, run_false_alarms
+from benchmarks.experiments.latent_false_alarms import LatentTrials, run_latent_false_alarms
 from provenance.video import Clip
 from provenance.video.write import write_clip
 from provenance.watermarks import statistics
@@ -48,3 +49,19 @@ def test_draws_of_the_statistic_are_as_rare_as_they_claim() -> None:
     values = rng.normal(size=70) * 5 + 1j * rng.normal(size=70)
     phases = (2 * rng.integers(0, 4, (20_000, 70)) + 1) * (np.pi / 4)
     assert (statistics.log10_phase_sum_tail(values, phases) <= -2).sum() <= 240
+
+
+def test_the_latent_watermark_is_not_found_under_keys_that_marked_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latent_false_alarms, "CHAINS", ("none",))
+    report = run_latent_false_alarms(tmp_path / "out", trials=LatentTrials(6, 30_000), clips=1)
+    rows = report.results["rows"]
+    assert [(row["arm"], row["trials"]) for row in rows] == 3 * [("reading", 2), ("statistic", 10_000)]
+    assert (report.results["ids"], report.results["failed"], report.results["excess"]) == (0, 0, 0)
+
+
+def test_signs_that_the_latent_statistic_leaves_out_could_not_have_come_near() -> None:
+    magnitudes = np.abs(np.random.default_rng(2).normal(size=(1, 2048)))
+    total = latent_false_alarms._WORTH * np.sqrt((magnitudes**2).sum(axis=1))
+    assert statistics.log10_sign_sum_tail(total, magnitudes) > -2
