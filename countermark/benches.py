@@ -122,6 +122,13 @@ def _latent_false_alarms(options: BenchOptions) -> str:
     return _written(options.out)
 
 
+def _media(options: BenchOptions) -> str:
+    from benchmarks.experiments.media import run_media
+
+    run_media(options.out, workers=options.workers, progress=options.progress)
+    return _written(options.out)
+
+
 def _speed(options: BenchOptions) -> str:
     from benchmarks.experiments.speed import run_speed
 
@@ -169,6 +176,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "latent-noise": Bench("whether marked noise can be told from plain noise", _latent_noise),
         "false-alarms": Bench("small p-values of the pixel watermark where there is none", _false_alarms),
         "latent-false-alarms": Bench("the same of the latent watermark", _latent_false_alarms),
+        "media": Bench("odd videos: read as FFmpeg reads them, signed without losing anything (needs ffmpeg)", _media),
         "speed": Bench("time and memory of sign, verify and generate", _speed),
     }
 )

@@ -1,0 +1,367 @@
+"""`bench media`: is what we read what a player shows, and does signing change the pictures' luma and nothing else?
+
+Every case of `benchmarks.media` is read by us and by FFmpeg's command line, then signed and verified as the commands
+do. What FFmpeg says of the file before and after is compared fact by fact: *kept*; *said*, where it changed and the
+report of signing names it; *lost*, where it changed without a word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from benchmarks.experiments.chain import Checks
+from benchmarks.media import MediaCase, chosen, ffmpeg, run_ffmpeg
+from benchmarks.report import Report, Table, write_report
+from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
+from provenance.credentials.authority import own_authority_pem
+from provenance.credentials.signing import open_signer
+from provenance.credentials.trust import load_trust
+from provenance.errors import CountermarkError
+from provenance.keys import PUBLIC
+from provenance.repository import ManifestRepository
+from provenance.sign import SigningPlan, SignReport, sign
+from provenance.verify import verify
+from provenance.video import Video
+from provenance.watermarks.pixel import PURPOSE
+
+SECOND_BEST = (".mp4", ".mkv")
+"""Where a case goes whose own container takes no credentials."""
+SAME_TIME = 0.0015
+"""Seconds: Matroska counts milliseconds."""
+SAME_PICTURE = 2.5
+"""Mean difference of RGB values, out of 255: conversions of two versions of one library."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something about a file that signing must not change without a word.
+
+    of: takes what `probed` returns. words: one of them stands in the report of signing where the change is named.
+    """
+
+    name: str
+    of: Callable[[dict[str, Any]], Any]
+    words: tuple[str, ...]
+
+
+def run_media(
+    out: Path,
+    *,
+    names: Sequence[str] | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure every case (or those named); rows and report go into `out`. Raises NeedsExtra without FFmpeg."""
+    ffmpeg()
+    cases = chosen(names)
+    tasks = [Task(case.name, ("read", "sign"), {"name": case.name}, seed_of(case.name, 0)) for case in cases]
+    settings: Row = {"experiment": "media", "cases": len(cases), "ffmpeg": _version()}
+    rows = run_tasks(tasks, measure_media, out, settings=settings, workers=workers, progress=progress)
+    report = media_report(rows, settings)
+    write_report(report, out)
+    return report
+
+
+def measure_media(task: Task) -> list[Row]:
+    """Make one case, read it, sign it and verify it."""
+    (case,) = chosen([task.arguments["name"]])
+    with tempfile.TemporaryDirectory(prefix="countermark-media-") as name:
+        folder = Path(name)
+        source = case.make(folder)
+        return [
+            {"arm": "read", **_guarded(lambda: reading(source))},
+            {"arm": "sign", **_guarded(lambda: signing(case, source, folder))},
+        ]
+
+
+def _guarded(work: Callable[[], Row]) -> Row:
+    try:
+        return work()
+    except (CountermarkError, OSError, ValueError) as error:
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]}
+
+
+def reading(source: Path) -> Row:
+    """Compare what our reader yields with what FFmpeg shows: how many frames, when, and what is to be seen."""
+    shown = shown_by_ffmpeg(source)
+    times, pictures = [], []
+    for window in Video(source).windows():
+        times += window.times.tolist()
+        pictures += [small(frame) for frame in window.rgb]
+    same_count = len(times) == len(shown.times)
+    late = max((abs(a - b) for a, b in zip(times, shown.times, strict=False)), default=0.0)
+    same_shape = bool(pictures) and pictures[0].shape == shown.pictures.shape[1:]
+    differ = (
+        float(np.mean([np.abs(a - b).mean() for a, b in zip(pictures, shown.pictures, strict=False)]))
+        if same_shape
+        else 255.0
+    )
+    return {
+        "frames": len(times),
+        "frames_equal": same_count,
+        "times_equal": same_count and late <= SAME_TIME,
+        "most_seconds_apart": round(late, 6),
+        "pictures_equal": same_count and differ <= SAME_PICTURE,
+        "levels_apart": round(differ, 3),
+    }
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What FFmpeg shows: seconds from the first frame (n,), and pictures (n, h, w, 3), a quarter of the size."""
+
+    times: list[float]
+    pictures: np.ndarray
+
+
+def shown_by_ffmpeg(source: Path) -> Shown:
+    """Decode with FFmpeg's command line as a player would: edit lists, rotation and mirroring applied."""
+    base = ("-i", str(source), "-map", _main(source), "-vsync", "passthrough", "-enc_time_base", "-1")
+    listed = run_ffmpeg(*base, "-f", "framemd5", "-").decode()
+    unit = next(Fraction(line.split(":")[1].strip()) for line in listed.splitlines() if line.startswith("#tb 0"))
+    stamps = [int(line.split(",")[2]) for line in listed.splitlines() if line and not line.startswith("#")]
+    height, width = _shown_size(source)
+    raw = run_ffmpeg(*base, "-vf", f"scale={width}:{height}:flags=area", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    pictures = np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3).astype(np.float32)
+    return Shown([float((stamp - stamps[0]) * unit) for stamp in stamps], pictures)
+
+
+def _main(source: Path) -> str:
+    """The stream that is shown: the first of pictures that is no cover."""
+    streams = [one for one in ffprobe(source, "-show_streams")["streams"] if one["codec_type"] == "video"]
+    main = next((one for one in streams if not one["disposition"]["attached_pic"]), streams[0])
+    return f"0:{main['index']}"
+
+
+def _shown_size(source: Path) -> tuple[int, int]:
+    raw = run_ffmpeg("-i", str(source), "-map", _main(source), "-frames:v", "1", "-f", "image2pipe", "-c:v", "png", "-")
+    picture = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f"ffmpeg shows no picture of {source.name}")
+    height, width = picture.shape[:2]
+    return height // 4, width // 4
+
+
+def small(frame: np.ndarray) -> np.ndarray:
+    """A frame at a quarter of its size: float32 (h // 4, w // 4, 3)."""
+    height, width = frame.shape[:2]
+    return np.asarray(cv2.resize(frame, (width // 4, height // 4), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def signing(case: MediaCase, source: Path, folder: Path) -> Row:
+    """Sign as `countermark sign` does, verify, and compare every fact."""
+    signer = open_signer(None, folder / "authority").signer
+    trust = load_trust(None, own_authority_pem(folder / "authority"))
+    repository = ManifestRepository(folder / "repository.sqlite")
+    plan = SigningPlan(streams=(PUBLIC.stream(PURPOSE),) if case.watermark else ())
+    refusals: list[str] = []
+    for suffix in dict.fromkeys((case.suffix, *SECOND_BEST)):
+        out = folder / f"signed{suffix}"
+        try:
+            report = sign(source, out, signer=signer, repository=repository, plan=plan)
+            break
+        except CountermarkError as error:
+            refusals.append(f"{suffix}: {' '.join(str(error).replace(str(source), source.name).split())}")
+    else:
+        return {"refused": refusals}
+    checks = Checks(trust, (PUBLIC.stream(PURPOSE),))
+    verdict = verify(out, checks, recover=repository, keyframes=0).to_json()
+    marks = [one for one in verdict["evidence"] if one["check"] == "pixel-watermark" and one["found"]]
+    seals = [one for one in verdict["evidence"] if one["check"] == "credentials"]
+    facts = compared(probed(source), probed(out), report)
+    return {
+        "container": out.suffix,
+        "refused": refusals,
+        "watermark": any(int(one["watermark_id"], 16) == report.watermark_id for one in marks),
+        "credentials": any(one.get("status") == "intact" for one in seals),
+        "psnr_db": report.psnr_db,
+        "growth": round(out.stat().st_size / source.stat().st_size, 3),
+        "warnings": list(report.warnings),
+        **facts,
+    }
+
+
+def probed(path: Path) -> dict[str, Any]:
+    """What FFmpeg's command line says about a file, and the packets that are to be kept as they are."""
+    said = ffprobe(path, "-show_streams", "-show_format", "-show_chapters")
+    index = int(_main(path).removeprefix("0:"))
+    frames = ffprobe(path, "-show_frames", "-select_streams", str(index))["frames"]
+    main = next(one for one in said["streams"] if one["index"] == index)
+    others = [one for one in said["streams"] if one["index"] != index]
+    return {**said, "main": main, "others": others, "frames": frames, "packets": _packets(path)}
+
+
+def ffprobe(path: Path, *arguments: str) -> dict[str, Any]:
+    """Ask ffprobe, and return its JSON object. Raises NeedsExtra without FFmpeg, ValueError for what it cannot read."""
+    ffmpeg()
+    command = ["ffprobe", "-v", "error", "-of", "json", *arguments, str(path)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=300)
+    if done.returncode:
+        raise ValueError(f"ffprobe: {done.stderr.decode(errors='replace').strip()[-200:]}")
+    return json.loads(done.stdout)
+
+
+def _packets(path: Path) -> dict[str, list[str]]:
+    """Digests over all packets' bytes, stream by stream, per kind: "audio", "subtitle", "data"."""
+    found: dict[str, list[str]] = {}
+    with av.open(str(path)) as container:
+        digests = {one.index: hashlib.sha256() for one in container.streams if one.type in ("audio", "subtitle")}
+        chosen_streams = [one for one in container.streams if one.index in digests]
+        for packet in container.demux(chosen_streams) if chosen_streams else ():  # no streams would mean all
+            digests[packet.stream.index].update(bytes(packet))
+        for stream in container.streams:
+            if stream.index in digests:
+                found.setdefault(stream.type, []).append(digests[stream.index].hexdigest()[:16])
+    return found
+
+
+def _times(said: dict[str, Any]) -> list[float]:
+    stamps = [float(one.get("pts_time", one.get("best_effort_timestamp_time", "nan"))) for one in said["frames"]]
+    return [stamp - stamps[0] for stamp in stamps]
+
+
+def _against_sound(said: dict[str, Any]) -> float | None:
+    sound = next((one for one in said["others"] if one["codec_type"] == "audio"), None)
+    if sound is None or not said["frames"] or "pts_time" not in said["frames"][0] or "start_time" not in sound:
+        return None
+    return round(float(said["frames"][0]["pts_time"]) - float(sound["start_time"]), 2)
+
+
+def _colour(said: dict[str, Any]) -> tuple[str, ...]:
+    names = ("color_range", "color_space", "color_transfer", "color_primaries")
+    return tuple(str(said["main"].get(name, "unknown")) for name in names)
+
+
+def _side_data(said: dict[str, Any], *kinds: str) -> list[Any]:
+    pieces = [*said["main"].get("side_data_list", ()), *(said["frames"][0].get("side_data_list", ()))]
+    unique = {json.dumps(piece, sort_keys=True) for piece in pieces if piece.get("side_data_type") in kinds}
+    return sorted(unique)
+
+
+def _turned(said: dict[str, Any]) -> str:
+    pieces = [one.get("displaymatrix", "") for one in said["main"].get("side_data_list", ())]
+    return " ".join(" ".join(pieces).split())
+
+
+def _tags(said: dict[str, Any]) -> dict[str, str]:
+    kept = ("title", "artist", "comment", "date", "creation_time")
+    tags = {name.lower(): value for name, value in said["format"].get("tags", {}).items()}
+    return {name: tags[name] for name in kept if name in tags}
+
+
+def _languages(said: dict[str, Any]) -> list[str]:
+    return [one.get("tags", {}).get("language", "und") for one in said["others"] if one["codec_type"] != "data"]
+
+
+def _kinds(said: dict[str, Any], kind: str) -> list[str]:
+    return [
+        one.get("codec_name", one.get("codec_tag_string", "?")) for one in said["others"] if one["codec_type"] == kind
+    ]
+
+
+def _chapters(said: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [
+        (f"{float(one['start_time']):.2f}", f"{float(one['end_time']):.2f}", one.get("tags", {}).get("title", ""))
+        for one in said["chapters"]
+    ]
+
+
+_CONVERTED = ("converted",)
+FACTS = (
+    Fact("frames", lambda said: len(said["frames"]), ("damaged",)),
+    Fact("times", lambda said: [round(one, 2) for one in _times(said)], ("time",)),
+    Fact("against sound", _against_sound, ("sound",)),
+    Fact("codec", lambda said: said["main"]["codec_name"], ("encoded", "codec")),
+    Fact("profile", lambda said: said["main"].get("profile"), ("profile", "encoded", "converted")),
+    Fact("format", lambda said: said["main"].get("pix_fmt"), _CONVERTED),
+    Fact("size", lambda said: (said["main"]["width"], said["main"]["height"]), ("upright", "size")),
+    Fact("aspect", lambda said: said["main"].get("sample_aspect_ratio", "1:1").replace("0:1", "1:1"), ("aspect",)),
+    Fact("turned", _turned, ("upright",)),
+    Fact("interlaced", lambda said: {one.get("interlaced_frame", 0) for one in said["frames"]}, ("interlac",)),
+    Fact("colour", _colour, ("colour", "converted")),
+    Fact(
+        "hdr",
+        lambda said: _side_data(said, "Mastering display metadata", "Content light level metadata"),
+        ("mastering",),
+    ),
+    Fact("sound", lambda said: said["packets"].get("audio", []), ("audio",)),
+    Fact("subtitles", lambda said: said["packets"].get("subtitle", []), ("subtitle",)),
+    Fact("data", lambda said: _kinds(said, "data"), ("data", "timecode")),
+    Fact("covers", lambda said: _kinds(said, "video"), ("cover", "video")),
+    Fact("languages", _languages, ("left out",)),
+    Fact("chapters", _chapters, ("chapter",)),
+    Fact("tags", _tags, ("tag",)),
+)
+
+
+def compared(before: dict[str, Any], after: dict[str, Any], report: SignReport) -> Row:
+    """Judge every fact: "kept", "said" or "lost"; of what is lost, both values."""
+    row: Row = {}
+    for fact in FACTS:
+        old, new = fact.of(before), fact.of(after)
+        if old == new:
+            row[fact.name] = "kept"
+        elif any(word in warning.lower() for warning in report.warnings for word in fact.words):
+            row[fact.name] = "said"
+        else:
+            row[fact.name] = "lost"
+            row[f"{fact.name}: before, after"] = f"{old}"[:120], f"{new}"[:120]
+    return row
+
+
+def media_report(rows: Sequence[Row], settings: Row) -> Report:
+    """Summarise the rows: one line per case, no cell silently absent."""
+    names = list(dict.fromkeys(row["task"] for row in rows))
+    lines, right, lost = [], 0, 0
+    for name in names:
+        read = next(row for row in rows if row["task"] == name and row["arm"] == "read")
+        signed = next(row for row in rows if row["task"] == name and row["arm"] == "sign")
+        cells = _cells(read, signed)
+        missing = [fact.name for fact in FACTS if signed.get(fact.name) == "lost"]
+        said = [fact.name for fact in FACTS if signed.get(fact.name) == "said"]
+        lost += len(missing)
+        right += all(cell == "yes" for cell in cells) and not missing
+        lines.append((name, *cells, ", ".join(missing) or "nothing", ", ".join(said) or "nothing"))
+    header = (
+        "case", "frames", "times", "pictures", "signed as", "watermark", "credentials", "lost", "changed and said",
+    )  # fmt: skip
+    failed = sum("error" in row for row in rows)
+    summary = (
+        f"{len(names)} cases; {failed} failed; {lost} facts lost without a word.",
+        f"Frames, times and pictures against FFmpeg {settings['ffmpeg']}, read by the same file.",
+    )
+    table = Table("What becomes of odd videos", header, tuple(lines))
+    return Report(
+        "The media matrix", summary, (table,), (), settings, {"rows": list(rows), "lost": lost, "failed": failed}
+    )
+
+
+def _cells(read: Row, signed: Row) -> tuple[str, ...]:
+    reading_cells = (
+        ("failed",) * 3
+        if "error" in read
+        else tuple("yes" if read[f"{what}_equal"] else "NO" for what in ("frames", "times", "pictures"))
+    )
+    if "error" in signed:
+        return (*reading_cells, "failed", "failed", "failed")
+    if "container" not in signed:
+        return (*reading_cells, "refused", "refused", "refused")
+    truths = tuple("yes" if signed[what] else "NO" for what in ("watermark", "credentials"))
+    return (*reading_cells, signed["container"], *truths)
+
+
+def _version() -> str:
+    done = subprocess.run([ffmpeg(), "-version"], capture_output=True, check=False, timeout=60)
+    return done.stdout.decode(errors="replace").split()[2]
