@@ -15,6 +15,7 @@ import av.error
 from av.stream import Disposition
 
 from provenance.errors import CannotRead
+from provenance.video.orientation import AS_CODED, Orientation
 
 STILL_CODECS = frozenset({"png", "mjpeg", "webp", "tiff", "bmp", "jpeg2000", "jpegxl"})
 MAX_PIXELS = 8192 * 8192
@@ -34,6 +35,7 @@ class VideoInfo:
 
     width, height: as a player shows them: after rotation, before the sample aspect ratio is applied.
     rotation_degrees: counter-clockwise turn that brings coded frames upright: 0, 90, 180 or 270.
+    orientation: that turn, and whether pictures are mirrored before.
     frame_count: as the container states or duration and rate suggest; None when it says nothing. An approximation.
     """
 
@@ -54,6 +56,7 @@ class VideoInfo:
     full_range: bool
     audio_streams: int
     other_streams: int
+    orientation: Orientation = AS_CODED
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -98,13 +101,13 @@ def refuse_unreadable(path: Path) -> None:
 
 
 def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
-    """Read the description of the first video stream; decodes one frame to learn the rotation."""
+    """Read the description of the first video stream; decodes one frame to learn how it is shown."""
     if not container.streams.video:
         raise CannotRead(f"{path}: has no video stream", hint="sound alone cannot be examined")
     stream = main_video(container)
     first = _first_frame(path, container)
-    rotation = int(round(first.rotation / 90) * 90) % 360
-    width, height = (first.height, first.width) if rotation % 180 else (first.width, first.height)
+    orientation = Orientation.of(first, path)
+    width, height = orientation.coded_size(first.width, first.height)
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     duration = _duration(stream, container)
     return VideoInfo(
@@ -115,7 +118,7 @@ def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
         bit_depth=first.format.components[0].bits,
         width=width,
         height=height,
-        rotation_degrees=rotation,
+        rotation_degrees=orientation.rotation_degrees,
         sample_aspect=stream.sample_aspect_ratio or Fraction(1),
         frame_rate=Fraction(rate),
         time_base=Fraction(stream.time_base or Fraction(1, 1000)),
@@ -125,6 +128,7 @@ def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
         full_range=is_full_range(first),
         audio_streams=len(container.streams.audio),
         other_streams=len(container.streams) - len(container.streams.audio) - 1,
+        orientation=orientation,
     )
 
 

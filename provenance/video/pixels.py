@@ -12,7 +12,8 @@ from PIL import Image
 from provenance.video.clip import luma_of
 from provenance.video.container import VideoInfo, is_full_range
 from provenance.video.encoding import EVEN_ONLY, pixel_format_subsampled
-from provenance.video.read import plane_rgb, upright
+from provenance.video.orientation import Orientation
+from provenance.video.read import plane_rgb
 
 _SWS_BT709, _SWS_BT601, _SWS_BT2020 = 1, 5, 9  # matrices as libswscale counts them
 
@@ -56,12 +57,15 @@ def within_range(after: np.ndarray, before: np.ndarray, bit_depth: int, full_ran
     return np.minimum(np.maximum(after, floor), ceiling)
 
 
-def with_rgb_luma(frame: av.VideoFrame, change: Callable[[np.ndarray], np.ndarray], turn: int) -> av.VideoFrame:
+def with_rgb_luma(
+    frame: av.VideoFrame, change: Callable[[np.ndarray], np.ndarray], orientation: Orientation
+) -> av.VideoFrame:
     """Change the luma of an RGB frame: what luma gains, red, green and blue gain alike, so that chroma stays."""
     alpha = frame.to_ndarray(format="rgba")[..., 3] if "a" in frame.format.name else None
     picture = frame.to_ndarray(format="rgb24")
     luma = luma_of(picture)
-    gain = upright(change(np.ascontiguousarray(upright(luma, turn))), -turn % 360).astype(np.int16) - luma
+    after = change(np.ascontiguousarray(orientation.shown(luma)))
+    gain = orientation.coded(after).astype(np.int16) - luma
     marked = np.clip(picture + gain[..., None], 0, 255).astype(np.uint8)
     if alpha is None:
         return av.VideoFrame.from_ndarray(marked, format="rgb24")
@@ -91,9 +95,9 @@ def encodable(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(indexed, format="pal8")
 
 
-def turned(frame: av.VideoFrame, rotation_degrees: int, pixel_format: str) -> av.VideoFrame:
-    """Return an upright frame, by way of RGB."""
-    picture = np.ascontiguousarray(upright(plane_rgb(frame), rotation_degrees))
+def turned(frame: av.VideoFrame, orientation: Orientation, pixel_format: str) -> av.VideoFrame:
+    """Return a frame that is coded as it was shown, by way of RGB."""
+    picture = np.ascontiguousarray(orientation.shown(plane_rgb(frame)))
     picture_frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
     if is_rgb(pixel_format):
         return picture_frame

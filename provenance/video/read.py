@@ -91,11 +91,11 @@ class Video:
 
 def _window(batch: list[av.VideoFrame], times: list[float], index: int, info: VideoInfo) -> Window:
     def luma() -> np.ndarray:
-        return np.stack([upright(_fitted(plane_luma(frame), info), info.rotation_degrees) for frame in batch])
+        return np.stack([info.orientation.shown(_fitted(plane_luma(frame), info)) for frame in batch])
 
     def rgb() -> np.ndarray:
         frames = (plane_rgb(frame) for frame in batch)
-        return np.stack([upright(_fitted(frame, info), info.rotation_degrees) for frame in frames])
+        return np.stack([info.orientation.shown(_fitted(frame, info)) for frame in frames])
 
     return Window(np.array(times), luma, rgb, index)
 
@@ -140,14 +140,9 @@ def _range_table(full_range: bool) -> np.ndarray:
     return stretched.astype(np.uint8)
 
 
-def upright(frame: np.ndarray, rotation_degrees: int) -> np.ndarray:
-    """Turn a coded frame (height, width, ...) upright: counter-clockwise by `rotation_degrees`."""
-    return np.rot90(frame, rotation_degrees // 90) if rotation_degrees else frame
-
-
 def _fitted(frame: np.ndarray, info: VideoInfo) -> np.ndarray:
     """Scale a frame whose size changed in mid-stream to the size that the first frame had."""
-    width, height = (info.height, info.width) if info.rotation_degrees % 180 else (info.width, info.height)
+    width, height = info.orientation.coded_size(info.width, info.height)
     if frame.shape[:2] == (height, width):
         return frame
     return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)

@@ -29,6 +29,7 @@ from provenance.video.encoding import (
     holds,
     usual_encoder,
 )
+from provenance.video.orientation import AS_CODED, Orientation
 from provenance.video.pixels import (
     converted,
     encodable,
@@ -40,7 +41,7 @@ from provenance.video.pixels import (
     with_rgb_luma,
     within_range,
 )
-from provenance.video.read import Video, luma_plane, upright
+from provenance.video.read import Video, luma_plane
 from provenance.video.streams import (
     add_copies,
     copied,
@@ -100,7 +101,7 @@ def rewrite(
     if change is None and encoding is None:
         return copy_streams(video, out, progress=progress, metadata=metadata, location=location)
     job = _Job(video, encoding or near_input(video, out), out)
-    changer = _luma_changer(change, job.rotation) if change else None
+    changer = _luma_changer(change, job.orientation) if change else None
     return job.run(changer, progress, metadata, location)
 
 
@@ -129,6 +130,7 @@ def copy_streams(
             )
         if metadata:
             target.metadata.update(kept_tags(source, location=location))
+            target.set_chapters(source.chapters())
         for packet in packets_of(source, copied(source, copies)):
             if packet.stream is main:
                 count += 1
@@ -162,12 +164,11 @@ class _Job:
         self.video, self.encoding, self.out = video, encoding, out
         info = video.info
         self.notes: list[str] = []
-        self.turn_pixels = info.rotation_degrees != 0 and not states_rotation(out)
+        self.turn_pixels = not info.orientation.is_as_coded and not states_rotation(out)
         if self.turn_pixels:
             self.notes.append("the picture was turned upright, since its format cannot say so")
-        self.rotation = 0 if self.turn_pixels else info.rotation_degrees
-        turned = self.rotation % 180 != 0
-        self.coded = (info.height, info.width) if turned else (info.width, info.height)
+        self.orientation = AS_CODED if self.turn_pixels else info.orientation
+        self.coded = self.orientation.coded_size(info.width, info.height)
         self.size = size or self.coded
         self.pixel_format = encoding.pixel_format or nearest_format(info, encoding.encoder, self.size)
         if self.pixel_format != info.pixel_format and encoding.pixel_format is None:
@@ -187,6 +188,7 @@ class _Job:
             copies, dropped = add_copies(source, target, keep_video=False)
             if metadata:
                 target.metadata.update(kept_tags(source, location=location))
+                target.set_chapters(source.chapters())
                 stream.metadata.update(stream_tags(main))
             clock = _Clock(unit, info.frame_rate)
             early: list[av.Packet] = []  # the header needs the first frame, and the first packet writes the header
@@ -216,7 +218,7 @@ class _Job:
 
     def _prepared(self, frame: av.VideoFrame, change: FrameChange | None, seconds: float) -> av.VideoFrame:
         if self.turn_pixels:
-            frame = kept_stamps(turned(frame, self.video.info.rotation_degrees, self.pixel_format), frame)
+            frame = kept_stamps(turned(frame, self.video.info.orientation, self.pixel_format), frame)
         if is_rgb(frame.format.name) != is_rgb(self.pixel_format) or is_packed(frame.format.name):
             frame = kept_stamps(converted(frame, self.pixel_format), frame)
         if (frame.width, frame.height) != self.coded:  # the size changed in mid-stream
@@ -238,8 +240,10 @@ class _Job:
             context.color_range = LIMITED_RANGE if rgb_source else _range_tag(first)
         if info.sample_aspect not in (0, 1):
             context.sample_aspect_ratio = info.sample_aspect
-        if self.rotation:
-            stream.set_display_rotation(self.rotation)
+        if self.orientation.matrix is not None:
+            stream.set_display_matrix(self.orientation.matrix)
+        elif not self.orientation.is_as_coded:
+            stream.set_display_rotation(self.orientation.rotation_degrees)
 
 
 class _Clock:
@@ -280,16 +284,16 @@ class _Clock:
         return stamp * frame.time_base
 
 
-def _luma_changer(change: LumaChange, turn: int) -> FrameChange:
+def _luma_changer(change: LumaChange, orientation: Orientation) -> FrameChange:
     def changed(frame: av.VideoFrame, seconds: float) -> av.VideoFrame:
         if is_rgb(frame.format.name):
-            return with_rgb_luma(frame, lambda luma: change(luma, seconds, 8), turn)
+            return with_rgb_luma(frame, lambda luma: change(luma, seconds, 8), orientation)
         depth = frame.format.components[0].bits
         frame.make_writable()
         plane = luma_plane(frame)
-        before = np.ascontiguousarray(upright(plane, turn)) if turn else plane
+        before = plane if orientation.is_as_coded else np.ascontiguousarray(orientation.shown(plane))
         after = within_range(change(before, seconds, depth), before, depth, is_full_range(frame))
-        plane[...] = upright(after, -turn % 360)
+        plane[...] = orientation.coded(after)
         return frame
 
     return changed

@@ -15,6 +15,7 @@ from provenance.errors import UsageError
 from provenance.files import refuse_same_file, written_beside
 from provenance.video.clip import Clip
 from provenance.video.encoding import Encoding
+from provenance.video.orientation import AS_CODED
 from provenance.video.read import Video
 from provenance.video.rewrite import RewriteReport, copy_streams, states_rotation, transcode
 from provenance.video.write import encoded
@@ -44,11 +45,11 @@ def reencode(
     refuse_same_file(path_in, path_out)
     video = Video(path_in)
     info = video.info
-    rotation = info.rotation_degrees if states_rotation(path_out) else 0
-    box = _coded_box(crop, info.width, info.height, rotation) if crop else None
+    orientation = info.orientation if states_rotation(path_out) else AS_CODED
+    box = orientation.coded_box(_even_box(crop, info.width, info.height), info.width, info.height) if crop else None
     shown = (crop[2] // 2 * 2, crop[3] // 2 * 2) if crop else (info.width, info.height)
     size = _scaled(shown, scale)
-    coded = size[::-1] if rotation % 180 else size
+    coded = orientation.coded_size(*size)
     encoding = Encoding(codec, crf, preset, pixel_format, options or {})
     change = _cropper_and_scaler(box, coded) if crop or scale else None
     with written_beside(path_out, force=force) as part:
@@ -95,19 +96,11 @@ def _scaled(shown: tuple[int, int], scale: float | tuple[int, int] | None) -> tu
     return width, height
 
 
-def _coded_box(
-    crop: tuple[int, int, int, int], width: int, height: int, rotation_degrees: int
-) -> tuple[int, int, int, int]:
-    """Turn a box in the upright picture into one in the coded picture, at even corners."""
+def _even_box(crop: tuple[int, int, int, int], width: int, height: int) -> tuple[int, int, int, int]:
+    """A box at even corners. Raises UsageError where it does not lie inside the picture."""
     left, top, wide, high = (value // 2 * 2 for value in crop)
     if left < 0 or top < 0 or wide < 2 or high < 2 or left + wide > width or top + high > height:
         raise UsageError(f"a crop of {crop} does not lie inside {width}x{height}", hint="left, top, width, height")
-    if rotation_degrees == 90:  # coded columns run down the upright picture from its right edge
-        return height - top - high, left, high, wide
-    if rotation_degrees == 180:
-        return width - left - wide, height - top - high, wide, high
-    if rotation_degrees == 270:
-        return top, width - left - wide, high, wide
     return left, top, wide, high
 
 
