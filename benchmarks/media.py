@@ -33,8 +33,10 @@ _HDR10 = (
     "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400:"
     "repeat-headers=1:hdr-opt=1:log-level=none"
 )
+_OWN_TIMES = ("-fps_mode", "passthrough", "-enc_time_base", "1/1000")
 _TEN, _QUIET = ("-pix_fmt", "yuv420p10le"), ("-x265-params", "log-level=none")
 _ENGLISH_AND_FRENCH = ("-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=fra")
+_HALF = ("-vf", "format=rgba,colorchannelmixer=aa=0.5")
 _BT2020 = ("-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_range", "tv")
 
 
@@ -223,8 +225,8 @@ CASES: tuple[MediaCase, ...] = (
     MediaCase("ffv1", ".mkv", ("-c:v", "ffv1", "-c:a", "flac")),
     MediaCase("raw", ".avi", ("-c:v", "rawvideo", "-pix_fmt", "yuv420p", "-c:a", "pcm_s16le")),
     # times
-    _mp4("variable-rate", "-vf", "setpts='N*0.03/TB+0.02*mod(N,3)/TB'", "-vsync", "passthrough"),
-    _mp4("variable-rate-mkv", "-vf", "setpts='N*0.03/TB+0.02*mod(N,3)/TB'", "-vsync", "passthrough", suffix=".mkv"),
+    _mp4("variable-rate", "-vf", "settb=1/1000,setpts=N*40+9*mod(N\\,3)", *_OWN_TIMES),
+    _mp4("variable-rate-mkv", "-vf", "settb=1/1000,setpts=N*40+9*mod(N\\,3)", *_OWN_TIMES, suffix=".mkv"),
     _mp4("starts-late", "-output_ts_offset", "3.5", suffix=".mkv"),
     _mp4("starts-late-ts", "-output_ts_offset", "3.5", suffix=".ts"),
     _mp4("edit-list-empty", "-af", "anull", finish=_copy("-itsoffset", "0", "--", "-output_ts_offset", "0.8")),
@@ -262,9 +264,11 @@ CASES: tuple[MediaCase, ...] = (
         ".mp4",
         (*_X265, *_TEN, *_BT2020, "-color_trc", "arib-std-b67", *_QUIET, "-tag:v", "hvc1", *_AAC),
     ),
-    MediaCase("alpha-prores", ".mov", ("-c:v", "prores_ks", "-profile:v", "4", "-pix_fmt", "yuva444p10le"), more=()),
-    MediaCase("alpha-vp9", ".webm", (*_VP9, "-pix_fmt", "yuva420p", "-auto-alt-ref", "0"), more=()),
-    MediaCase("alpha-png", ".mov", ("-c:v", "png", "-pix_fmt", "rgba", "-frames:v", "24"), more=()),
+    MediaCase(
+        "alpha-prores", ".mov", (*_HALF, "-c:v", "prores_ks", "-profile:v", "4", "-pix_fmt", "yuva444p10le"), more=()
+    ),
+    MediaCase("alpha-vp9", ".webm", (*_HALF, *_VP9, "-pix_fmt", "yuva420p", "-auto-alt-ref", "0"), more=()),
+    MediaCase("alpha-png", ".mov", (*_HALF, "-c:v", "png", "-pix_fmt", "rgba", "-frames:v", "24"), more=()),
     MediaCase("size-changes", ".ts", (*_X264,), more=(), finish=_twice(*_X264, "-vf", "scale=320:180")),
     MediaCase("pixel-format-changes", ".ts", (*_X264,), more=(), finish=_twice(*_X264, "-pix_fmt", "yuv444p")),
     # what else is in the file
@@ -286,7 +290,7 @@ CASES: tuple[MediaCase, ...] = (
     _mp4("tags", "-metadata", "title=A walk", "-metadata", "artist=Somebody", "-metadata", "comment=By me"),
     MediaCase("audio-longer", ".mp4", (*_X264, *_AAC, "-frames:v", "36")),
     MediaCase("one-frame", ".mp4", (*_X264, "-frames:v", "1"), more=()),
-    MediaCase("four-k", ".mp4", (*_X264, "-vf", "scale=3840:2160", "-frames:v", "12"), more=()),
+    MediaCase("four-k", ".mp4", (*_X264, *_BT709, "-vf", "scale=3840:2160", "-frames:v", "12"), more=()),
 )
 """All cases; each name once."""
 

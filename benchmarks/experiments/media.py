@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ from provenance.repository import ManifestRepository
 from provenance.sign import SigningPlan, SignReport, sign
 from provenance.verify import verify
 from provenance.video import Video
+from provenance.video.container import has_alpha
 from provenance.watermarks.pixel import PURPOSE
 
 SECOND_BEST = (".mp4", ".mkv")
@@ -54,6 +56,7 @@ class Fact:
     name: str
     of: Callable[[dict[str, Any]], Any]
     words: tuple[str, ...]
+    same: Callable[[Any, Any], bool] = operator.eq
 
 
 def run_media(
@@ -96,6 +99,9 @@ def _guarded(work: Callable[[], Row]) -> Row:
 def reading(source: Path) -> Row:
     """Compare what our reader yields with what FFmpeg shows: how many frames, when, and what is to be seen."""
     shown = shown_by_ffmpeg(source)
+    timed = all(
+        "pts_time" in one for one in ffprobe(source, "-show_packets", "-select_streams", _main(source)[2:])["packets"]
+    )
     times, pictures = [], []
     for window in Video(source).windows():
         times += window.times.tolist()
@@ -111,7 +117,8 @@ def reading(source: Path) -> Row:
     return {
         "frames": len(times),
         "frames_equal": same_count,
-        "times_equal": same_count and late <= SAME_TIME,
+        "times_equal": same_count and (late <= SAME_TIME or not timed),
+        "times_stated": timed,
         "most_seconds_apart": round(late, 6),
         "pictures_equal": same_count and differ <= SAME_PICTURE,
         "levels_apart": round(differ, 3),
@@ -128,7 +135,7 @@ class Shown:
 
 def shown_by_ffmpeg(source: Path) -> Shown:
     """Decode with FFmpeg's command line as a player would: edit lists, rotation and mirroring applied."""
-    base = ("-i", str(source), "-map", _main(source), "-vsync", "passthrough", "-enc_time_base", "-1")
+    base = ("-i", str(source), "-map", _main(source), "-fps_mode", "passthrough", "-enc_time_base", "-1")
     listed = run_ffmpeg(*base, "-f", "framemd5", "-").decode()
     unit = next(Fraction(line.split(":")[1].strip()) for line in listed.splitlines() if line.startswith("#tb 0"))
     stamps = [int(line.split(",")[2]) for line in listed.splitlines() if line and not line.startswith("#")]
@@ -220,34 +227,54 @@ def _packets(path: Path) -> dict[str, list[str]]:
         digests = {one.index: hashlib.sha256() for one in container.streams if one.type in ("audio", "subtitle")}
         chosen_streams = [one for one in container.streams if one.index in digests]
         for packet in container.demux(chosen_streams) if chosen_streams else ():  # no streams would mean all
-            digests[packet.stream.index].update(bytes(packet))
+            data = bytes(packet)
+            if packet.stream.codec_context.name == "aac" and data[:1] == b"\xff" and data[1:2] >= b"\xf0":
+                data = data[7 if data[1] & 1 else 9 :]  # the header that each packet has in transport streams
+            digests[packet.stream.index].update(data)
         for stream in container.streams:
             if stream.index in digests:
                 found.setdefault(stream.type, []).append(digests[stream.index].hexdigest()[:16])
     return found
 
 
-def _times(said: dict[str, Any]) -> list[float]:
-    stamps = [float(one.get("pts_time", one.get("best_effort_timestamp_time", "nan"))) for one in said["frames"]]
+def _times(said: dict[str, Any]) -> list[float] | None:
+    """Seconds of each frame from the first; None for a raw stream, which states none."""
+    if any("pts_time" not in one for one in said["frames"]):
+        return None
+    stamps = [float(one["pts_time"]) for one in said["frames"]]
     return [stamp - stamps[0] for stamp in stamps]
+
+
+def _same_times(old: list[float] | None, new: list[float] | None) -> bool:
+    if old is None or new is None:
+        return old is None
+    return len(old) == len(new) and max(abs(a - b) for a, b in zip(old, new, strict=True)) <= SAME_TIME
 
 
 def _against_sound(said: dict[str, Any]) -> float | None:
     sound = next((one for one in said["others"] if one["codec_type"] == "audio"), None)
     if sound is None or not said["frames"] or "pts_time" not in said["frames"][0] or "start_time" not in sound:
         return None
-    return round(float(said["frames"][0]["pts_time"]) - float(sound["start_time"]), 2)
+    return float(said["frames"][0]["pts_time"]) - float(sound["start_time"])
+
+
+def _about(old: float | None, new: float | None) -> bool:
+    return old is None or new is None or abs(old - new) <= 0.025  # a frame of sound
 
 
 def _colour(said: dict[str, Any]) -> tuple[str, ...]:
     names = ("color_range", "color_space", "color_transfer", "color_primaries")
-    return tuple(str(said["main"].get(name, "unknown")) for name in names)
+    return tuple(str(said["frames"][0].get(name, "unknown")) for name in names)
 
 
 def _side_data(said: dict[str, Any], *kinds: str) -> list[Any]:
     pieces = [*said["main"].get("side_data_list", ()), *(said["frames"][0].get("side_data_list", ()))]
     unique = {json.dumps(piece, sort_keys=True) for piece in pieces if piece.get("side_data_type") in kinds}
     return sorted(unique)
+
+
+def _alpha(said: dict[str, Any]) -> bool:
+    return said["main"].get("tags", {}).get("alpha_mode") == "1" or has_alpha(said["main"].get("pix_fmt", ""))
 
 
 def _turned(said: dict[str, Any]) -> str:
@@ -281,11 +308,12 @@ def _chapters(said: dict[str, Any]) -> list[tuple[str, str, str]]:
 _CONVERTED = ("converted",)
 FACTS = (
     Fact("frames", lambda said: len(said["frames"]), ("damaged",)),
-    Fact("times", lambda said: [round(one, 2) for one in _times(said)], ("time",)),
-    Fact("against sound", _against_sound, ("sound",)),
+    Fact("times", _times, ("time", "mid-stream"), _same_times),
+    Fact("against sound", _against_sound, ("sound",), _about),
     Fact("codec", lambda said: said["main"]["codec_name"], ("encoded", "codec")),
     Fact("profile", lambda said: said["main"].get("profile"), ("profile", "encoded", "converted")),
     Fact("format", lambda said: said["main"].get("pix_fmt"), _CONVERTED),
+    Fact("alpha", _alpha, ("shines through",)),
     Fact("size", lambda said: (said["main"]["width"], said["main"]["height"]), ("upright", "size")),
     Fact("aspect", lambda said: said["main"].get("sample_aspect_ratio", "1:1").replace("0:1", "1:1"), ("aspect",)),
     Fact("turned", _turned, ("upright",)),
@@ -311,7 +339,7 @@ def compared(before: dict[str, Any], after: dict[str, Any], report: SignReport) 
     row: Row = {}
     for fact in FACTS:
         old, new = fact.of(before), fact.of(after)
-        if old == new:
+        if fact.same(old, new):
             row[fact.name] = "kept"
         elif any(word in warning.lower() for warning in report.warnings for word in fact.words):
             row[fact.name] = "said"

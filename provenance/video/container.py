@@ -15,6 +15,7 @@ import av.error
 from av.stream import Disposition
 
 from provenance.errors import CannotRead
+from provenance.video.hdr import Mastering
 from provenance.video.orientation import AS_CODED, Orientation
 
 STILL_CODECS = frozenset({"png", "mjpeg", "webp", "tiff", "bmp", "jpeg2000", "jpegxl"})
@@ -36,6 +37,8 @@ class VideoInfo:
     width, height: as a player shows them: after rotation, before the sample aspect ratio is applied.
     rotation_degrees: counter-clockwise turn that brings coded frames upright: 0, 90, 180 or 270.
     orientation: that turn, and whether pictures are mirrored before.
+    transparent: whether something shines through the first picture. interlaced: whether it is two fields.
+    mastering: what HDR films state beside their colour tags.
     frame_count: as the container states or duration and rate suggest; None when it says nothing. An approximation.
     """
 
@@ -57,6 +60,10 @@ class VideoInfo:
     audio_streams: int
     other_streams: int
     orientation: Orientation = AS_CODED
+    profile: str | None = None
+    transparent: bool = False
+    interlaced: bool = False
+    mastering: Mastering | None = None
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -77,7 +84,7 @@ def opened(path: Path, **options: Any) -> Iterator[av.container.InputContainer]:
             yield container
     except av.error.FFmpegError as error:
         raise CannotRead(
-            f"{path}: cannot be read as a video ({_reason(error)})", hint="does it play in a player?"
+            f"{path}: cannot be read as a video ({_reason(error, path)})", hint="does it play in a player?"
         ) from error
 
 
@@ -129,7 +136,22 @@ def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
         audio_streams=len(container.streams.audio),
         other_streams=len(container.streams) - len(container.streams.audio) - 1,
         orientation=orientation,
+        profile=stream.profile,
+        transparent=_is_transparent(stream, first),
+        interlaced=bool(first.interlaced_frame),
+        mastering=Mastering.of(first),
     )
+
+
+def _is_transparent(stream: av.video.stream.VideoStream, first: av.VideoFrame) -> bool:
+    if stream.metadata.get("alpha_mode") == "1":  # a second stream inside VP8 and VP9, which their decoders leave out
+        return True
+    return has_alpha(first.format.name) and int(first.to_ndarray(format="rgba")[..., 3].min()) < 255
+
+
+def has_alpha(pixel_format: str) -> bool:
+    """Whether pictures of this format say how transparent each pixel is."""
+    return pixel_format.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya", "pal8"))
 
 
 def main_video(container: av.container.InputContainer) -> av.video.stream.VideoStream:
@@ -165,9 +187,18 @@ def _is_still(path: Path, stream: av.video.stream.VideoStream) -> bool:
     return stream.codec_context.name in STILL_CODECS and stream.frames == 1
 
 
-def _reason(error: av.error.FFmpegError) -> str:
+def _reason(error: av.error.FFmpegError, path: Path) -> str:
+    if _is_animated_webp(path):
+        return "animated WebP is not supported; convert it to GIF or MP4"
     if error.errno == errno.ENOMEM:
         return "it asks for more memory than there is"
     if error.errno == errno.EINVAL or isinstance(error, av.error.InvalidDataError):
         return "it is damaged, or no video at all"
     return (error.strerror or "damaged").lower()
+
+
+def _is_animated_webp(path: Path) -> bool:
+    """Whether a file is WebP with the animation flag (RFC 9649, 2.7.1), which FFmpeg does not decode."""
+    with path.open("rb") as file:
+        head = file.read(21)
+    return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)

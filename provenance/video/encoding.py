@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ import cv2
 from av.codec.context import Flags
 
 from provenance.errors import CannotWrite, UnknownName, UsageError
+from provenance.video.hdr import Mastering
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 reads its log level from here alone; 1 is errors
 
@@ -56,6 +57,8 @@ ENCODER_OF = MappingProxyType(
         "gif": "gif",
         "webp": "libwebp",
         "tiff": "tiff",
+        "rawvideo": "rawvideo",
+        "dnxhd": "dnxhd",
         "bmp": "bmp",
     }
 )
@@ -134,6 +137,28 @@ def _quality_options(encoder: str, quality: float | None, speed: int) -> dict[st
     if encoder == "libwebp":
         return {"lossless": "0", "quality": "95"} if quality is None else {"quality": f"{max(0.0, 100 - quality):g}"}
     return {}
+
+
+_PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444", "XQ": "4444xq"}
+
+
+def same_profile(encoder: str, profile: str | None) -> dict[str, str]:
+    """Options that make an encoder write the input's profile, where that is a choice of quality."""
+    if encoder == "prores_ks" and profile in _PRORES:
+        return {"profile": _PRORES[profile]}
+    if encoder == "dnxhd" and profile is not None and profile.startswith("DNXHR "):
+        return {"profile": profile.lower().replace(" ", "_")}
+    return {}
+
+
+def stating(encoding: Encoding, mastering: Mastering | None) -> Encoding:
+    """The same encoding, which states what HDR films state, where its encoder can."""
+    more = mastering.options(encoding.encoder) if mastering is not None else ""
+    if not more:
+        return encoding
+    name = {"libx264": "x264-params", "libx265": "x265-params"}.get(encoding.encoder, "svtav1-params")
+    stated = [part for part in (encoding.encoder_options().get(name), more) if part]
+    return replace(encoding, options={**encoding.options, name: ":".join(stated)})
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from provenance.video.clip import luma_of
-from provenance.video.container import VideoInfo, is_full_range
+from provenance.video.container import VideoInfo, has_alpha, is_full_range
 from provenance.video.encoding import EVEN_ONLY, pixel_format_subsampled
 from provenance.video.orientation import Orientation
 from provenance.video.read import plane_rgb
@@ -33,6 +33,12 @@ def nearest_format(info: VideoInfo, encoder: str, size: tuple[int, int]) -> str:
         return whole_chroma  # half a chroma sample cannot be encoded there
     if (not takes or name in takes) and not is_packed(name):
         return name
+    if has_alpha(name) and info.transparent:
+        chroma = "444" if is_rgb(name) or not pixel_format_subsampled(name) else "420" if _halved_twice(name) else "422"
+        whole = [kind for kind in takes if has_alpha(kind) and kind != "pal8"]
+        for wanted in (f"yuva{chroma}p10le" if deep else f"yuva{chroma}p", "yuva444p10le", "rgba", "yuva420p"):
+            if wanted in whole:
+                return wanted
     if name.startswith("yuvj") and name.replace("yuvj", "yuv") in takes:
         return name.replace("yuvj", "yuv")
     if is_rgb(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from provenance.errors import CannotRead
 from provenance.video.clip import Clip, Window, luma_of
+from provenance.video.clock import FrameClock
 from provenance.video.container import VideoInfo, describe, is_full_range, main_video, opened
 
 UNSPECIFIED = 2  # ITU-T H.273, table 4
@@ -74,14 +76,12 @@ class Video:
         with opened(self.path) as container:
             stream = main_video(container)
             stream.thread_type = "AUTO"
-            rate = float(stream.average_rate or stream.guessed_rate or 25)
-            origin: float | None = None
+            clock = FrameClock(Fraction(stream.average_rate or stream.guessed_rate or 25))
             last = -1.0
             try:
-                for index, frame in enumerate(container.decode(stream)):
-                    stamp = frame.time if frame.time is not None else index / rate
-                    origin = stamp if origin is None else origin
-                    last = max(stamp - origin, last + 1e-6) if last >= 0 else 0.0
+                for frame in container.decode(stream):
+                    clock.moment(frame)
+                    last = max(float(clock.seconds), last + 1e-6) if last >= 0 else 0.0
                     if last >= start_seconds - 1e-9:
                         yield frame, last
             except (av.error.InvalidDataError, av.error.EOFError):

@@ -15,9 +15,11 @@ from pathlib import Path
 import av
 import av.error
 import numpy as np
+from av.codec.context import Flags
 
 from provenance.errors import CannotRead, CannotWrite
-from provenance.video.container import is_full_range, main_video, opened
+from provenance.video.clock import FrameClock
+from provenance.video.container import VideoInfo, has_alpha, is_full_range, main_video, opened
 from provenance.video.encoding import (
     ENCODER_OF,
     FULL_RANGE,
@@ -27,6 +29,8 @@ from provenance.video.encoding import (
     created,
     encoder_time_base,
     holds,
+    same_profile,
+    stating,
     usual_encoder,
 )
 from provenance.video.orientation import AS_CODED, Orientation
@@ -61,6 +65,8 @@ where the file says so. seconds: from the first frame. The array belongs to the 
 FrameChange = Callable[[av.VideoFrame, float], av.VideoFrame]
 Progress = Callable[[float], None]
 
+_STATES_ASPECT = frozenset({"h264", "libx264", "hevc", "libx265", "mpeg4", "mpeg2video"})
+"""Codecs and encoders whose streams state the sample aspect themselves."""
 _log = logging.getLogger(__name__)
 
 
@@ -101,6 +107,9 @@ def rewrite(
     if change is None and encoding is None:
         return copy_streams(video, out, progress=progress, metadata=metadata, location=location)
     job = _Job(video, encoding or near_input(video, out), out)
+    if encoding is None and job.encoding.encoder != ENCODER_OF.get(video.info.codec):
+        why = f"{out.suffix} does not hold" if video.info.codec in ENCODER_OF else "nothing here encodes"
+        job.notes.insert(0, f"pictures encoded as {job.encoding.encoder}, since {why} {video.info.codec}")
     changer = _luma_changer(change, job.orientation) if change else None
     return job.run(changer, progress, metadata, location)
 
@@ -111,7 +120,8 @@ def near_input(video: Video, out: Path | None = None) -> Encoding:
     Its own codec where there is an encoder and the container of `out` holds it, else the container's usual one.
     """
     encoder = ENCODER_OF.get(video.info.codec, "libx264")
-    return Encoding(encoder if out is None or holds(out, encoder) else usual_encoder(out))
+    encoder = encoder if out is None or holds(out, encoder) else usual_encoder(out)
+    return Encoding(encoder, options=same_profile(encoder, video.info.profile))
 
 
 def copy_streams(
@@ -138,6 +148,7 @@ def copy_streams(
                 packet = place_removed(packet) if info.codec == "mjpeg" and not location else packet
             packet.stream = copies[packet.stream.index]
             target.mux(packet)
+    dropped = (*dropped, *_aspect_lost(info, out, info.codec))
     if info.is_still and info.codec != "mjpeg" and not location:
         dropped = (*dropped, "tags inside the picture were copied, and may say where it was taken")
     return RewriteReport(out, count, info.duration_seconds or 0.0, None, None, dropped)
@@ -163,7 +174,7 @@ class _Job:
     def __init__(self, video: Video, encoding: Encoding, out: Path, size: tuple[int, int] | None = None) -> None:
         self.video, self.encoding, self.out = video, encoding, out
         info = video.info
-        self.notes: list[str] = []
+        self.notes = [*_aspect_lost(info, out, encoding.encoder)]
         self.turn_pixels = not info.orientation.is_as_coded and not states_rotation(out)
         if self.turn_pixels:
             self.notes.append("the picture was turned upright, since its format cannot say so")
@@ -171,6 +182,11 @@ class _Job:
         self.coded = self.orientation.coded_size(info.width, info.height)
         self.size = size or self.coded
         self.pixel_format = encoding.pixel_format or nearest_format(info, encoding.encoder, self.size)
+        if info.transparent and not has_alpha(self.pixel_format):
+            raise CannotWrite(
+                f"{video.path}: something shines through its pictures, and {encoding.encoder} cannot keep that",
+                hint="convert it to ProRes 4444 in .mov first, or put it on a background",
+            )
         if self.pixel_format != info.pixel_format and encoding.pixel_format is None:
             self.notes.append(f"pictures converted from {info.pixel_format} to {self.pixel_format}")
 
@@ -184,13 +200,14 @@ class _Job:
         with opened(self.video.path) as source, created(self.out, container_options=muxer_options(self.out)) as target:
             main = main_video(source)
             main.thread_type = "AUTO"
-            stream = add_video(target, self.encoding, *self.size, self.pixel_format, info.frame_rate, unit)
+            encoding = stating(self.encoding, info.mastering)
+            stream = add_video(target, encoding, *self.size, self.pixel_format, info.frame_rate, unit)
             copies, dropped = add_copies(source, target, keep_video=False)
             if metadata:
                 target.metadata.update(kept_tags(source, location=location))
                 target.set_chapters(source.chapters())
                 stream.metadata.update(stream_tags(main))
-            clock = _Clock(unit, info.frame_rate)
+            stamps = _Stamps(unit, info.frame_rate)
             early: list[av.Packet] = []  # the header needs the first frame, and the first packet writes the header
             for packet in source.demux([main, *copied(source, copies)]):
                 if packet.stream is not main:
@@ -199,14 +216,14 @@ class _Job:
                         packet.stream = copies[packet.stream.index]
                         early.append(packet) if count == 0 else target.mux(packet)
                     continue
-                for frame in _decoded(packet, count):
-                    seconds = clock.seconds(frame)
+                for decoded in _decoded(packet, count):
+                    frame, seconds = stamps.on(decoded)
                     if count == 0:
                         self._take_over(stream, frame)
                         stream.codec_context.open()
                         target.mux(early)
                         early = []
-                    target.mux(stream.encode(clock.stamped(self._prepared(frame, change, seconds))))
+                    target.mux(stream.encode(self._prepared(frame, change, seconds)))
                     count, last = count + 1, seconds
                     _tell(progress, seconds, Fraction(1), info.duration_seconds)
             if count == 0:
@@ -217,17 +234,24 @@ class _Job:
         )
 
     def _prepared(self, frame: av.VideoFrame, change: FrameChange | None, seconds: float) -> av.VideoFrame:
+        if frame.format.name != self.video.info.pixel_format:
+            self._note(f"the pixel format changes in mid-stream; all pictures were converted to {self.pixel_format}")
         if self.turn_pixels:
             frame = kept_stamps(turned(frame, self.video.info.orientation, self.pixel_format), frame)
         if is_rgb(frame.format.name) != is_rgb(self.pixel_format) or is_packed(frame.format.name):
             frame = kept_stamps(converted(frame, self.pixel_format), frame)
         if (frame.width, frame.height) != self.coded:  # the size changed in mid-stream
             frame = kept_stamps(frame.reformat(width=self.coded[0], height=self.coded[1]), frame)
+            self._note(f"the size of pictures changes in mid-stream; all became {self.coded[0]}x{self.coded[1]}")
         if change is not None:
             frame = kept_stamps(change(frame, seconds), frame)
         if frame.format.name != self.pixel_format:
             frame = kept_stamps(encodable(frame, self.pixel_format), frame)
         return frame
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _take_over(self, stream: av.video.stream.VideoStream, first: av.VideoFrame) -> None:
         """Carry colour tags, sample aspect and rotation over, before the header is written."""
@@ -240,31 +264,26 @@ class _Job:
             context.color_range = LIMITED_RANGE if rgb_source else _range_tag(first)
         if info.sample_aspect not in (0, 1):
             context.sample_aspect_ratio = info.sample_aspect
+        if info.interlaced:
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
         if self.orientation.matrix is not None:
             stream.set_display_matrix(self.orientation.matrix)
         elif not self.orientation.is_as_coded:
             stream.set_display_rotation(self.orientation.rotation_degrees)
 
 
-class _Clock:
-    """Timestamps in the encoder's units: the frame's own where it has one, counted where it has none."""
+class _Stamps:
+    """Timestamps in the encoder's units, each later than the one before."""
 
     def __init__(self, unit: Fraction, rate: Fraction) -> None:
         self._unit, self._rate = unit, rate
-        self._origin: Fraction | None = None
+        self._clock = FrameClock(rate)
         self._last: int | None = None
-        self._count = 0
 
-    def seconds(self, frame: av.VideoFrame) -> float:
-        """Return seconds from the first frame."""
-        moment = self._moment(frame)
-        self._origin = moment if self._origin is None else self._origin
-        return max(0.0, float(moment - self._origin))
-
-    def stamped(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Return the frame with a timestamp in the encoder's units, strictly later than the one before."""
+    def on(self, frame: av.VideoFrame) -> tuple[av.VideoFrame, float]:
+        """Return the frame with its timestamp, and when it is shown, in seconds from the first."""
         unit = self._unit
-        stamp = round(self._moment(frame) / unit)
+        stamp = round(self._clock.moment(frame) / unit)
         if self._last is not None:
             stamp = max(stamp, self._last + 1)
         if frame.duration and frame.time_base:
@@ -274,14 +293,7 @@ class _Clock:
         frame.pts, frame.time_base, frame.duration = stamp, unit, max(duration, 0)
         frame.pict_type = 0  # the encoder chooses
         self._last = stamp
-        self._count += 1
-        return frame
-
-    def _moment(self, frame: av.VideoFrame) -> Fraction:
-        stamp = frame.pts if frame.pts is not None else frame.dts
-        if stamp is None or not frame.time_base:
-            return (self._origin or Fraction(0)) + self._count / self._rate
-        return stamp * frame.time_base
+        return frame, float(self._clock.seconds)
 
 
 def _luma_changer(change: LumaChange, orientation: Orientation) -> FrameChange:
@@ -302,6 +314,14 @@ def _luma_changer(change: LumaChange, orientation: Orientation) -> FrameChange:
 def states_rotation(out: Path) -> bool:
     """Whether the container says how pictures are turned: still pictures and the older ones do not."""
     return out.suffix.lower() in (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+
+
+def _aspect_lost(info: VideoInfo, out: Path, codec: str) -> tuple[str, ...]:
+    """What there is to say where only the container could state the sample aspect: PyAV cannot make Matroska do so."""
+    if info.sample_aspect in (0, 1) or out.suffix.lower() not in (".mkv", ".webm") or codec in _STATES_ASPECT:
+        return ()
+    ratio = f"{info.sample_aspect.numerator}:{info.sample_aspect.denominator}"
+    return (f"the sample aspect ratio {ratio} is not kept: pictures will look narrower or wider; .mp4 keeps it",)
 
 
 def _range_tag(frame: av.VideoFrame) -> int:

@@ -54,11 +54,22 @@ def add_copies(
         if stream is main and not keep_video:
             continue
         copy = _copied_stream(stream, target)
+        if copy is None and _is_made_anew(stream, source, target):
+            continue
         if copy is None:
             dropped.append(f"{stream.type} track {stream.index} left out")
         else:
             copies[stream.index] = copy
     return copies, tuple(dropped)
+
+
+def _is_made_anew(stream: Any, source: Any, target: Any) -> bool:
+    """Whether a data track is one that the muxer writes by itself: of the time code, or of the chapters' names."""
+    if stream.type != "data" or stream.codec_context is not None:
+        return False
+    if "timecode" in stream.metadata:
+        return bool(target.format.name == "mov")
+    return stream.metadata.get("handler_name") == "SubtitleHandler" and bool(source.chapters())
 
 
 def _copied_stream(stream: Any, target: av.container.OutputContainer) -> av.stream.Stream | None:
@@ -95,7 +106,7 @@ def kept_tags(source: av.container.InputContainer, *, location: bool = True) -> 
 
 def stream_tags(stream: av.stream.Stream) -> dict[str, str]:
     """Return the tags of a stream that still hold for its copy."""
-    kept = ("language", "title", "creation_time", "handler_name")
+    kept = ("language", "title", "creation_time", "handler_name", "timecode")
     return {name: value for name, value in stream.metadata.items() if name in kept}
 
 
