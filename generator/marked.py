@@ -7,6 +7,7 @@ encode, take the fingerprint, sign, store the manifest, rename the file into pla
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ import numpy as np
 
 from provenance.credentials.manifest import LATENT_ALGORITHM, PIXEL_ALGORITHM, Generation, watermark_binding
 from provenance.credentials.sdk import ClaimSigner
-from provenance.credentials.signing import media_type_of
+from provenance.credentials.signing import SIDECAR_ONLY, SignedManifest, media_type_of, sidecar_of
 from provenance.errors import CannotWrite, UsageError
 from provenance.files import refuse_existing
 from provenance.keys import KeyStream
@@ -27,6 +28,7 @@ from provenance.repository.fingerprint import Fingerprint, sketch_of
 from provenance.sandbox.worker import Runner
 from provenance.sign import seal_generated
 from provenance.video import Clip, Video
+from provenance.video.encoding import holds
 from provenance.video.transform import resized
 from provenance.video.write import write_clip
 from provenance.watermarks.latent import Generator, LatentWatermark
@@ -34,7 +36,7 @@ from provenance.watermarks.marking import DEFAULT_STRENGTH_DB
 from provenance.watermarks.payload import Origin
 from provenance.watermarks.pixel import PixelWatermark
 
-ENCODER_CRF = 18
+ENCODER, ENCODER_CRF = "libx264", 18
 LONGEST_SECONDS = 60.0
 LINES = range(256, 2161)
 Told = Callable[[float, str], None]
@@ -93,7 +95,10 @@ class Marks:
 
 @dataclass(frozen=True)
 class MarkedClip:
-    """A clip that was made, signed and remembered. `twin` is the same wish without any mark, where it was asked for."""
+    """A clip that was made, signed and remembered. `twin` is the same wish without any mark, where it was asked for.
+
+    sidecar: where the credentials stand, if not inside the clip.
+    """
 
     path: Path
     watermark_id: int
@@ -101,6 +106,7 @@ class MarkedClip:
     seconds: float
     seed: int
     twin: Path | None = None
+    sidecar: Path | None = None
 
 
 def make_marked(
@@ -129,13 +135,13 @@ def make_marked(
     clip = _marked(clip, marks.pixel, watermark_id)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".made-") as folder:
         finished = Path(folder) / f"clip{out.suffix}"
-        write_clip(clip, finished, crf=ENCODER_CRF, frame_rate=Fraction(generator.frames_per_second))
+        write_clip(clip, finished, codec=ENCODER, crf=ENCODER_CRF, frame_rate=Fraction(generator.frames_per_second))
         told(share + 0.04, "signing")
         if twin is not None:
             _write_twin(wish, generator, twin, seed, len(noises), force=force, told=told)
-        manifest_id = _sealed(finished, out, wish, generator, marks, watermark_id, force=force)
+        signed = _sealed(finished, out, wish, generator, marks, watermark_id, force=force)
     told(1.0, "done")
-    return MarkedClip(out, watermark_id, manifest_id, clip.seconds, seed, twin)
+    return MarkedClip(out, watermark_id, signed.manifest_id, clip.seconds, seed, twin, signed.sidecar)
 
 
 def _marked(clip: Clip, streams: tuple[KeyStream, ...], watermark_id: int) -> Clip:
@@ -148,12 +154,12 @@ def _marked(clip: Clip, streams: tuple[KeyStream, ...], watermark_id: int) -> Cl
 
 def _sealed(
     finished: Path, out: Path, wish: Wish, generator: Generator, marks: Marks, watermark_id: int, *, force: bool
-) -> str:
-    """Sign the encoded clip, remember its manifest, rename it to `out`; return the manifest's id."""
+) -> SignedManifest:
+    """Sign the encoded clip, remember its manifest, rename it to `out`."""
     bindings = [watermark_binding(LATENT_ALGORITHM, watermark_id)]
     if marks.pixel:
         bindings.append(watermark_binding(PIXEL_ALGORITHM, watermark_id))
-    signed = seal_generated(
+    return seal_generated(
         finished,
         out,
         signer=marks.signer,
@@ -165,7 +171,6 @@ def _sealed(
         force=force,
         runner=marks.runner,
     )
-    return signed.manifest_id
 
 
 def _write_twin(
@@ -176,7 +181,9 @@ def _write_twin(
         _random(seed, number).standard_normal(generator.noise_shape).astype(np.float32) for number in range(stretches)
     ]
     clip = _sampled(wish, generator, noises, lambda done: told(0.5 + 0.45 * done, "sampling the unmarked twin"))
-    write_clip(clip, twin, crf=ENCODER_CRF, frame_rate=Fraction(generator.frames_per_second), force=force)
+    write_clip(
+        clip, twin, codec=ENCODER, crf=ENCODER_CRF, frame_rate=Fraction(generator.frames_per_second), force=force
+    )
 
 
 def _sampled(wish: Wish, generator: Generator, noises: list[np.ndarray], told: Callable[[float], None]) -> Clip:
@@ -212,6 +219,14 @@ def _refuse(path: Path, *, force: bool) -> None:
     if not media_type_of(path).startswith("video/"):
         raise CannotWrite(f"{path}: a clip needs a container for video", hint="write .mp4 or .mov")
     refuse_existing(path, force=force)
+    if path.suffix.lower() in SIDECAR_ONLY:
+        refuse_existing(sidecar_of(path), force=force)
+    if not holds(path, ENCODER):
+        raise CannotWrite(f"{path}: this container does not hold {ENCODER} video", hint="write .mp4, .mov or .mkv")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise CannotWrite(
+            f"{path}: its folder is missing, or not yours to write", hint="make it first, or name another"
+        )
 
 
 def _silent(share: float, doing: str) -> None:

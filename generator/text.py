@@ -68,7 +68,6 @@ _SILENT = frozenset(
         "behind",
         "before",
         "near",
-        "under",
         "is",
         "are",
         "it",
@@ -87,6 +86,7 @@ _SILENT = frozenset(
         "view",
         "moving",
         "moves",
+        "drift",
         "drifting",
         "drifts",
         "slanting",
@@ -102,11 +102,11 @@ _SILENT = frozenset(
         "down",
         "across",
         "there",
-        "over",
         "light",
         "weather",
     ]
 )
+"""Words that say nothing, and that nobody needs to be told about."""
 
 
 def _meanings() -> Mapping[str, tuple[tuple[str, str], ...]]:
@@ -130,7 +130,9 @@ class Prompt:
     attributes: Mapping[str, str]
     """Attribute name -> value, for those that the text speaks of."""
     unknown: tuple[str, ...]
-    """Words that have no effect: not in the vocabulary, or a second scene, time, colour... after the first."""
+    """Words that are not in the vocabulary."""
+    overruled: tuple[str, ...] = ()
+    """Words that say another scene, time, colour, ... than one before them did: the first counts."""
 
     @property
     def label(self) -> tuple[int, ...]:
@@ -150,16 +152,23 @@ def parse_prompt(text: str) -> Prompt:
     if not words:
         raise UsageError("the prompt is empty", hint=f"name a scene, such as {', '.join(SCENES)}")
     said: dict[str, str] = {}
-    unknown = []
+    unknown: list[str] = []
+    overruled: list[str] = []
     for word in words:
         meant = MEANINGS.get(word, ())
         for attribute, value in meant:
             said.setdefault(attribute, value)
         heard = any(said[attribute] == value for attribute, value in meant if attribute != "hint")
         hinted = any(attribute == "hint" for attribute, _ in meant)
-        if not heard and not hinted and word not in _SILENT and word not in unknown:
-            unknown.append(word)
+        idle = overruled if meant else unknown
+        if not heard and not hinted and word not in _SILENT and word not in idle:
+            idle.append(word)
     hint = said.pop("hint", None)
     if hint is not None:
         said.setdefault("scene", hint)
-    return Prompt(text, MappingProxyType({name: said[name] for name in ATTRIBUTES if name in said}), tuple(unknown))
+    return Prompt(
+        text,
+        MappingProxyType({name: said[name] for name in ATTRIBUTES if name in said}),
+        tuple(unknown),
+        tuple(overruled),
+    )

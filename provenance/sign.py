@@ -182,6 +182,8 @@ def seal_generated(
     plan = SigningPlan(origin, (), tsa_url=tsa_url, force=force)
     runner = runner or warm_worker(plan.limits)
     refuse_same_file(finished, out)
+    if out.suffix.lower() in SIDECAR_ONLY:
+        refuse_existing(sidecar_of(out), force=force)
     manifest = Manifest(
         title=out.name,
         media_type=media_type_of(out),
@@ -191,9 +193,12 @@ def seal_generated(
         soft_bindings=(*soft_bindings, SoftBinding(FINGERPRINT_ALGORITHM, fingerprint)),
     )
     with written_beside(out, force=force) as sealed_path:
-        sealed = _sealed(finished, sealed_path, manifest, signer, plan, runner)
-        _remember(repository, sealed, manifest, fingerprint)
-        sidecar = _move_sidecar(sealed, out, force=force)
+        try:
+            sealed = _sealed(finished, sealed_path, manifest, signer, plan, runner)
+            _remember(repository, sealed, manifest, fingerprint)
+            sidecar = _move_sidecar(sealed, out, force=force)
+        finally:
+            sidecar_of(sealed_path).unlink(missing_ok=True)
     return SignedManifest(sealed.manifest_id, sealed.manifest_bytes, out, sidecar)
 
 

@@ -53,12 +53,14 @@ def generate(
 
     first_frame = picture(image) if image is not None else None
     wish = Wish(prompt, seconds, seed, steps, guidance, first_frame, lines=size)
-    unknown = parse_prompt(prompt).unknown
+    understood = parse_prompt(prompt)
     make = maker(session.settings, generator(model), key_names, signer, tsa)
     for note in make.notes:
         session.say(note)
-    for word in unknown:
+    for word in understood.unknown:
         session.say(f"the model does not know {word!r}: it is left out of account")
+    for word in understood.overruled:
+        session.say(f"{word!r} is left out of account: another word before it says otherwise")
     for number in range(count):
         out = output if count == 1 else output.with_name(f"{output.stem}-{number + 1:03d}{output.suffix}")
         twin = out.with_name(f"{out.stem}.unmarked{out.suffix}") if unmarked_twin else None
@@ -66,6 +68,8 @@ def generate(
         with session.progress(out.name) as advance:
             clip = make(this, out, twin=twin, force=force, told=advance)
         session.findings().print(f"wrote {clip.path}  id {clip.watermark_id:016x}", markup=False, soft_wrap=True)
+        if clip.sidecar is not None:
+            session.findings().print(f"wrote {clip.sidecar}  its credentials", markup=False, soft_wrap=True)
         session.detail(f"manifest {clip.manifest_id}, seed {clip.seed}, {clip.seconds:.2f} s")
         if clip.twin is not None:
             session.findings().print(f"wrote {clip.twin}  unmarked", markup=False, soft_wrap=True)

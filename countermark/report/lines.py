@@ -27,7 +27,7 @@ _BYTES = {
     "intact": "intact",
     "changed": "the file was changed after it was signed",
     "unsigned_regions_changed": "intact; parts that the signature does not cover were changed",
-    "recovered": "not in the file; found again in the repository",
+    "recovered": "found again in the repository",
     "absent": "none in the file",
     "unreadable": "damaged, cannot be read",
     "remote": "kept elsewhere: the file only names an address, which was not visited",
@@ -112,7 +112,8 @@ def _credentials(item: CredentialsEvidence) -> Line:
         mark: Mark = "absent" if item.status == "absent" else "open"
         return Line("credentials", mark, _BYTES[item.status], _filled(("why", item.reason)))
     trusted = item.signer.trust in ("official", "older", "own")
-    mark = "warns" if item.status == "changed" or item.content == "differs" else "found" if trusted else "open"
+    counts = trusted and (item.status != "recovered" or item.content == "fits")
+    mark = "warns" if item.status == "changed" or item.content == "differs" else "found" if counts else "open"
     signer = f"signed by {printable(item.signer.name, 80)} ({_TRUST[item.signer.trust]})"
     text = f"{_BYTES[item.status]}; {signer}; {_AI[item.ai]}"
     when = None if item.time is None else f"{item.time} ({'trusted' if item.time_trusted else 'as the signer says'})"
@@ -147,14 +148,13 @@ def _watermark(item: WatermarkEvidence) -> Line:
     mark = "warns" if item.content == "differs" else "found"
     number = f"{item.watermark_id:016x}" if item.watermark_id is not None else "without a readable id"
     details = _filled(
-        ("under", key),
         ("origin it states", None if item.origin is None else item.origin.replace("_", " ")),
         ("chance in an unmarked clip", below(item.log10_p)),
         ("found at", spans(item.spans)),
         ("leads to", item.manifest or "no manifest that this repository knows"),
         ("that manifest", _CONTENT[item.content] if item.content else None),
     )
-    return Line(label, mark, f"found: id {number}, {chance(item.log10_p)}, at {spans(item.spans)}", details)
+    return Line(label, mark, f"found: id {number} under {key}, {chance(item.log10_p)}, at {spans(item.spans)}", details)
 
 
 @_line.register

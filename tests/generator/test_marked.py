@@ -157,3 +157,24 @@ def test_an_unmarked_twin_carries_nothing(model: BuiltInGenerator, marks: Marks,
     assert latent.watermark_id is None
     (credentials,) = CredentialsCheck(load_trust(None)).examine(Video(made.twin))
     assert credentials.status == "absent"
+
+
+def test_credentials_of_another_clip_beside_the_output_stay_and_nothing_is_made(
+    small: BuiltInGenerator, marks: Marks, tmp_path: Path
+) -> None:
+    other = tmp_path / "clip.mkv.c2pa"
+    other.write_bytes(b"of another clip")
+    with pytest.raises(OutputExists):
+        make_marked(Wish("snow", seconds=0.2, steps=1), tmp_path / "clip.mkv", small, marks)
+    assert other.read_bytes() == b"of another clip"
+    assert marks.repository.manifest_ids() == []
+    assert sorted(path.name for path in tmp_path.iterdir() if "clip" in path.name) == ["clip.mkv.c2pa"]
+
+
+@pytest.mark.parametrize(("name", "said"), [("missing/clip.mp4", "folder"), ("clip.webm", "does not hold")])
+def test_what_cannot_be_written_is_said_before_anything_is_sampled(
+    name: str, said: str, small: BuiltInGenerator, marks: Marks, tmp_path: Path
+) -> None:
+    with pytest.raises(CannotWrite, match=said):
+        make_marked(Wish("snow"), tmp_path / name, small, marks)
+    assert not (tmp_path / name).exists()

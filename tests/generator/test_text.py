@@ -29,7 +29,7 @@ def test_what_was_not_said_has_the_null_label():
 def test_the_first_scene_wins_and_the_second_is_named():
     prompt = parse_prompt("fire and snow")
     assert prompt.attributes["scene"] == "fire"
-    assert prompt.unknown == ("snow",)
+    assert (prompt.unknown, prompt.overruled) == ((), ("snow",))
 
 
 def test_landscape_words_yield_to_a_named_scene():
