@@ -44,69 +44,12 @@ _WORDS: Mapping[str, str] = {
     "camera=pan": "pan panning pans",
     "camera=zoom": "zoom zooming zooms closer approaching",
 }
-_SILENT = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "in",
-        "on",
-        "at",
-        "by",
-        "to",
-        "with",
-        "and",
-        "or",
-        "over",
-        "under",
-        "above",
-        "below",
-        "through",
-        "from",
-        "into",
-        "behind",
-        "before",
-        "near",
-        "is",
-        "are",
-        "it",
-        "its",
-        "as",
-        "very",
-        "some",
-        "clip",
-        "video",
-        "film",
-        "movie",
-        "shot",
-        "scene",
-        "picture",
-        "camera",
-        "view",
-        "moving",
-        "moves",
-        "drift",
-        "drifting",
-        "drifts",
-        "slanting",
-        "flickering",
-        "flickers",
-        "rising",
-        "rises",
-        "falling",
-        "falls",
-        "toward",
-        "towards",
-        "up",
-        "down",
-        "across",
-        "there",
-        "light",
-        "weather",
-    ]
-)
-"""Words that say nothing, and that nobody needs to be told about."""
+_WITHOUT_MEANING = """
+a an the of in on at by to with and or over under above below through from into behind before near is are it
+its as very some clip video film movie shot scene picture camera view moving moves drift drifting drifts
+slanting flickering flickers rising rises falling falls toward towards up down across there light weather
+"""
+_SILENT = frozenset(_WITHOUT_MEANING.split())  # nobody needs to be told about these
 
 
 def _meanings() -> Mapping[str, tuple[tuple[str, str], ...]]:
