@@ -122,6 +122,19 @@ def _latent_false_alarms(options: BenchOptions) -> str:
     return _written(options.out)
 
 
+def _damage(options: BenchOptions) -> str:
+    from benchmarks.experiments.damage import FILES, run_damage
+
+    run_damage(
+        options.out,
+        files=options.clips or FILES,
+        workers=options.workers,
+        seed=options.seed,
+        progress=options.progress,
+    )
+    return _written(options.out)
+
+
 def _media(options: BenchOptions) -> str:
     from benchmarks.experiments.media import run_media
 
@@ -177,6 +190,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "false-alarms": Bench("small p-values of the pixel watermark where there is none", _false_alarms),
         "latent-false-alarms": Bench("the same of the latent watermark", _latent_false_alarms),
         "media": Bench("odd videos: read as FFmpeg reads them, signed without losing anything (needs ffmpeg)", _media),
+        "damage": Bench("5000 randomly damaged files: what reaches whoever examines them", _damage),
         "speed": Bench("time and memory of sign, verify and generate", _speed),
     }
 )
