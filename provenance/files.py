@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from provenance.errors import CannotWrite, OutputExists
@@ -56,20 +56,56 @@ def refuse_same_file(source: Path, target: Path) -> None:
             raise OutputExists(f"{target}: output would overwrite the input", hint="choose another name for the output")
 
 
+def refuse_clashes(inputs: Iterable[Path], outputs: Sequence[Path]) -> None:
+    """Raise OutputExists when an output is one of the inputs, or two outputs are one file, under whatever name."""
+    taken = {_identity(path): path for path in inputs}
+    named: dict[object, Path] = {}
+    for target in outputs:
+        identity = _identity(target)
+        if identity in taken:
+            raise OutputExists(
+                f"{target}: output would overwrite the input {taken[identity]}",
+                hint="choose another name for the output",
+            )
+        if identity in named:
+            raise OutputExists(f"{target}: two outputs would be written there", hint="give each a name of its own")
+        named[identity] = target
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """What tells a file from all others: device and number where it is there, else its place."""
+    try:
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    except (OSError, ValueError):
+        return Path(os.path.realpath(path))
+
+
 def write_private(path: Path, data: bytes, *, replace: bool = True) -> None:
     """Write secret bytes with mode 0600, beside and renamed; parents are made with mode 0700.
 
     Without `replace` FileExistsError is raised when `path` is there, whoever made it and however late.
+    Raises CannotWrite when its folder refuses.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    part = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_new(part, data)
         if replace:
             os.replace(part, path)
         else:
             os.link(part, path)
+    except OSError as error:
+        if isinstance(error, FileExistsError) and not replace and os.path.lexists(path):
+            raise
+        raise CannotWrite(
+            f"{path}: cannot write there ({error.strerror})", hint="choose a folder that exists and is yours to write"
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(data)

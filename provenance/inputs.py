@@ -6,6 +6,7 @@ import csv
 import glob
 import hashlib
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,11 @@ def expand(names: Iterable[str | Path], *, files_from: Path | None = None) -> li
     """Return the files that `names` stand for, in the order given, each once.
 
     A folder stands for the media files in it (and below), in alphabetical order; a name with ``*``, ``?`` or ``[``
-    that is no file stands for what it matches. A file is returned whether it exists or not: saying so is the reader's
-    task, so that one bad name does not spoil the others. `files_from`: a text file with one name a line (`-` is
-    standard input); names in it are relative to its folder.
-    Raises UsageError where nothing is left, CannotRead for an unreadable list.
+    that is no file stands for what it matches. What stands for nothing, a missing file, a pattern without a match, a
+    folder without media, is returned as it is named: saying so is the reader's task, so that one bad name does not
+    spoil the others and none is lost without a word. `files_from`: a text file with one name a line (`-` is standard
+    input); names in it are relative to its folder.
+    Raises UsageError where folders without media are all there is, CannotRead for an unreadable list.
     """
     wanted = [str(name) for name in names]
     if files_from is not None:
@@ -34,31 +36,46 @@ def expand(names: Iterable[str | Path], *, files_from: Path | None = None) -> li
     for name in wanted:
         for path in _files_of(name):
             found.setdefault(path, None)
-    if not found:
-        raise UsageError("there is no file to work on", hint="name files, folders or patterns, or give --files-from")
+    if all(path.is_dir() for path in found):
+        where = f" in {', '.join(map(str, found))}" if found else ""
+        raise UsageError(
+            f"there is no file to work on{where}", hint="name files, folders or patterns, or give --files-from"
+        )
     return list(found)
 
 
+def refuse_folder(path: Path) -> None:
+    """Raise CannotRead for a folder: one is left by `expand` only where it holds no media."""
+    if path.is_dir():
+        raise CannotRead(
+            f"{path}: no video or picture is in this folder", hint="is it the right one, and yours to read?"
+        )
+
+
 def read_list(path: Path) -> list[str]:
-    """Return the names in a list, one a line; empty lines and lines that start with # count for nothing."""
+    """Return the names in a list, one a line; empty lines and lines that start with # count for nothing.
+
+    A byte order mark is no part of the first name, and blanks around a name are a part of it.
+    """
+    is_stdin = str(path) == "-"
     try:
-        text = Path("/dev/stdin").read_text() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = (sys.stdin.buffer.read() if is_stdin else path.read_bytes()).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError, AttributeError) as error:  # AttributeError: standard input is closed
         raise CannotRead(
             f"{path}: cannot be read as a list of files ({error})", hint="one name a line, UTF-8"
         ) from error
-    base = Path() if str(path) == "-" else path.parent
-    lines = (line.strip() for line in text.splitlines())
-    return [str(base / line) for line in lines if line and not line.startswith("#")]
+    base = Path() if is_stdin else path.parent
+    lines = (line.removesuffix("\r") for line in text.split("\n"))
+    return [str(base / line) for line in lines if line.strip() and not line.startswith("#")]
 
 
 def _files_of(name: str) -> Iterable[Path]:
     path = Path(name)
     if path.is_dir():
         inside = (Path(folder) / file for folder, _, files in os.walk(path) for file in files)
-        return sorted(one for one in inside if _is_media(one))
+        return sorted(one for one in inside if _is_media(one)) or [path]
     if not path.exists() and glob.has_magic(name):
-        return sorted(Path(one) for one in glob.glob(name, recursive=True) if not os.path.isdir(one))
+        return sorted(Path(one) for one in glob.glob(name, recursive=True) if not os.path.isdir(one)) or [path]
     return [path]
 
 

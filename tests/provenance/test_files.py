@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from provenance.errors import CannotWrite
-from provenance.files import written_beside
+from provenance.errors import CannotWrite, OutputExists
+from provenance.files import refuse_clashes, write_private, written_beside
 
 
 def test_an_interruption_as_soon_as_the_file_is_there_leaves_nothing(
@@ -29,3 +29,31 @@ def test_a_folder_that_is_a_file_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(CannotWrite, match="cannot write there"), written_beside(tmp_path / "file" / "out.mp4"):
         pass
+
+
+def test_an_output_is_no_input_and_no_other_output_under_whatever_name(tmp_path: Path) -> None:
+    clip, link = tmp_path / "clip.mp4", tmp_path / "link.mp4"
+    clip.write_bytes(b"clip")
+    link.symlink_to(clip)
+    new, again = tmp_path / "new.html", tmp_path / "below" / ".." / "new.html"
+    refuse_clashes([clip, link, clip], [new, tmp_path / "other.html"])
+    for outputs in ([new, clip], [link]):
+        with pytest.raises(OutputExists, match="overwrite the input"):
+            refuse_clashes([clip], outputs)
+    with pytest.raises(OutputExists, match="two outputs"):
+        refuse_clashes([clip], [new, again])
+
+
+def test_secrets_are_private_and_a_folder_that_refuses_them_is_named(tmp_path: Path) -> None:
+    secret = tmp_path / "folder" / "a.key"
+    write_private(secret, b"first", replace=False)
+    assert secret.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        write_private(secret, b"second", replace=False)
+    write_private(secret, b"third")
+    assert secret.read_bytes() == b"third"
+    for path in (Path("/proc/nowhere/a.key"), secret / "below.key"):
+        for replace in (True, False):
+            with pytest.raises(CannotWrite, match=f"{path}: cannot write there"):
+                write_private(path, b"secret", replace=replace)
+    assert [one.name for one in secret.parent.iterdir()] == ["a.key"]

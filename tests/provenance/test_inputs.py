@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provenance.errors import CannotRead, UsageError
-from provenance.inputs import chosen, expand, read_list, read_split, sha256_of
+from provenance.inputs import chosen, expand, read_list, read_split, refuse_folder, sha256_of
 
 
 @pytest.fixture
@@ -36,6 +36,20 @@ def test_brackets_in_a_name_that_exists_are_no_pattern(clips: Path) -> None:
 def test_a_list_is_relative_to_its_folder(clips: Path) -> None:
     (clips / "list.txt").write_text("# mine\n\nb.mp4\nbelow/c.webm\n")
     assert expand([], files_from=clips / "list.txt") == [clips / "b.mp4", clips / "below" / "c.webm"]
+
+
+def test_a_name_that_stands_for_nothing_is_not_lost(clips: Path) -> None:
+    (clips / "empty").mkdir()
+    names = [clips / "miss[1].mp4", clips / "b.mp4", clips / "no*.mp4", clips / "empty"]
+    assert expand(names) == names
+    with pytest.raises(CannotRead, match="no video or picture"):
+        refuse_folder(clips / "empty")
+    refuse_folder(clips / "gone.mp4")
+
+
+def test_a_list_may_begin_with_a_byte_order_mark_and_hold_names_with_blanks(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes("\ufeffa.mp4\r\n b .mp4\r\n \r\nc\u2028d.mp4".encode())
+    assert read_list(tmp_path / "list.txt") == [str(tmp_path / name) for name in ("a.mp4", " b .mp4", "c\u2028d.mp4")]
 
 
 def test_nothing_is_an_error(tmp_path: Path) -> None:
