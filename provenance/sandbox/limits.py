@@ -12,13 +12,14 @@ _GIB = 1 << 30
 class Limits:
     """What examining one file may take.
 
-    The first three bound the worker process: resident memory, wall-clock time, and the pickled result. The others bound
-    what the file declares, before any parser sees it: pixels of a frame, boxes at the top of an ISO file and in its
+    The first four bound the worker process: resident memory, seconds that may pass without progress, seconds in all, and
+    the pickled result. The others bound what the file declares, before any parser sees it: pixels of a frame, boxes at the top of an ISO file and in its
     tree, their depth, the bytes of its index, and those of its C2PA manifest store.
     """
 
     memory_bytes: int = 4 * _GIB
     seconds: float = 900.0
+    longest_seconds: float = 12 * 3600.0
     result_bytes: int = 256 * _MIB
     pixels: int = 8192 * 8192
     top_level_boxes: int = 4096

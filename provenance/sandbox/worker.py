@@ -160,23 +160,24 @@ class Worker:
             raise CannotRead("the worker process does not start", hint="is this machine out of memory?")
 
     def _wait(self, link: Connection, subject: str, answers: Answers, progress: Progress | None) -> Any:
-        deadline = time.monotonic() + self.limits.seconds
+        clock = _Deadline(self.limits)
         while True:
             if not link.poll(_LOOK_EVERY_SECONDS):
-                self._refuse_excess(subject, deadline)
+                self._refuse_excess(subject, clock)
                 continue
             kind, value = self._receive(link, subject)
             if kind == "told":
+                clock.moved_to(value)
                 if progress is not None:
                     progress(value)
             elif kind == "asked":
                 asked_at = time.monotonic()
                 link.send_bytes(_answer(answers, value))
-                deadline += time.monotonic() - asked_at
+                clock.postpone(time.monotonic() - asked_at)
             else:
                 self._busy = False
                 return _outcome(kind, value, subject)
-            self._refuse_excess(subject, deadline)
+            self._refuse_excess(subject, clock)
 
     def _receive(self, link: Connection, subject: str) -> tuple[str, Any]:
         data = link.recv_bytes(self.limits.result_bytes + _QUESTION_BYTES)
@@ -189,15 +190,13 @@ class Worker:
                 f"{subject}: its examination gave no usable answer", hint="is the file damaged?"
             ) from error
 
-    def _refuse_excess(self, subject: str, deadline: float) -> None:
+    def _refuse_excess(self, subject: str, clock: _Deadline) -> None:
         process = self._process
         if process is None or process.poll() is not None:
             raise EOFError
-        if time.monotonic() > deadline:
+        if clock.reason is not None:
             self.kill()
-            raise TookTooLong(
-                f"{subject}: stopped after {self.limits.seconds:g} s", hint="a shorter stretch of it may work"
-            )
+            raise TookTooLong(f"{subject}: stopped {clock.reason}", hint="a shorter stretch of it may work")
         if _resident_bytes(process.pid) > self.limits.memory_bytes:
             self.kill()
             raise TookTooLong(
@@ -217,6 +216,35 @@ class Worker:
         return CannotRead(
             f"{subject}: examining it crashed the worker ({how})", hint="the file may be damaged or hostile"
         )
+
+
+class _Deadline:
+    """When a call has taken too long: in all, or since the share done last grew by a thousandth."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._began = self._moved = time.monotonic()
+        self._share = 0.0
+
+    def moved_to(self, share: object) -> None:
+        """Take note of progress; a worker that a file took over may tell anything."""
+        if isinstance(share, float | int) and self._share + 1e-3 <= share <= 1.0:
+            self._share, self._moved = float(share), time.monotonic()
+
+    def postpone(self, seconds: float) -> None:
+        """The parent itself took this long to answer."""
+        self._began, self._moved = self._began + seconds, self._moved + seconds
+
+    @property
+    def reason(self) -> str | None:
+        """Why the call is to be stopped now, or None."""
+        now = time.monotonic()
+        if now - self._moved > self._limits.seconds:
+            since = " without progress" if self._share else ""
+            return f"after {self._limits.seconds:g} s{since}"
+        if now - self._began > self._limits.longest_seconds:
+            return f"after {self._limits.longest_seconds:g} s"
+        return None
 
 
 class InProcess:

@@ -79,6 +79,25 @@ def test_it_is_killed_when_time_is_up() -> None:
         assert worker.run(math.sqrt, 4.0) == 2.0
 
 
+def _slowly(steps: int, grows: bool) -> str:
+    for number in range(steps):
+        time.sleep(0.1)
+        sandbox.tell((number + 1) / steps if grows else 0.5)
+    return "done"
+
+
+def test_long_work_goes_on_as_long_as_it_gets_on() -> None:
+    with Worker(Limits(seconds=0.7)) as worker:
+        assert worker.run(_slowly, 12, True) == "done"
+        with pytest.raises(TookTooLong, match=r"0\.7 s without progress"):
+            worker.run(_slowly, 600, False)
+
+
+def test_long_work_has_a_limit_of_its_own() -> None:
+    with Worker(Limits(longest_seconds=0.6)) as worker, pytest.raises(TookTooLong, match=r"after 0\.6 s"):
+        worker.run(_slowly, 900, True)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("asked_bytes", [1 << 30, 64 << 30])
 def test_it_is_killed_when_it_takes_too_much_memory(asked_bytes: int) -> None:
