@@ -87,9 +87,10 @@ def _slowly(steps: int, grows: bool) -> str:
 
 
 def test_long_work_goes_on_as_long_as_it_gets_on() -> None:
-    with Worker(Limits(seconds=0.7)) as worker:
-        assert worker.run(_slowly, 12, True) == "done"
-        with pytest.raises(TookTooLong, match=r"0\.7 s without progress"):
+    with Worker(Limits(seconds=3)) as worker:
+        worker.run(math.sqrt, 4.0)
+        assert worker.run(_slowly, 40, True) == "done"
+        with pytest.raises(TookTooLong, match="3 s without progress"):
             worker.run(_slowly, 600, False)
 
 
