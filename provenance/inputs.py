@@ -59,14 +59,21 @@ def read_list(path: Path) -> list[str]:
     """
     is_stdin = str(path) == "-"
     try:
-        text = (sys.stdin.buffer.read() if is_stdin else path.read_bytes()).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, AttributeError) as error:  # AttributeError: standard input is closed
+        text = _bytes_of(None if is_stdin else path).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
         raise CannotRead(
             f"{path}: cannot be read as a list of files ({error})", hint="one name a line, UTF-8"
         ) from error
     base = Path() if is_stdin else path.parent
     lines = (line.removesuffix("\r") for line in text.split("\n"))
     return [str(base / line) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _bytes_of(path: Path | None) -> bytes:
+    """A whole file, or standard input, which is empty when it is closed."""
+    if path is not None:
+        return path.read_bytes()
+    return sys.stdin.buffer.read() if sys.stdin is not None else b""
 
 
 def _files_of(name: str) -> Iterable[Path]:

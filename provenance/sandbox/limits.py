@@ -12,9 +12,9 @@ _GIB = 1 << 30
 class Limits:
     """What examining one file may take.
 
-    The first four bound the worker process: resident memory, seconds that may pass without progress, seconds in all, and
-    the pickled result. The others bound what the file declares, before any parser sees it: pixels of a frame, boxes at the top of an ISO file and in its
-    tree, their depth, the bytes of its index, and those of its C2PA manifest store.
+    The first four bound the worker process: resident memory, seconds without progress, seconds in all, and the pickled
+    result. The others bound what the file declares, before any parser sees it: pixels of a frame, boxes at the top of
+    an ISO file and in its tree, their depth, the bytes of its index, and those of its C2PA manifest store.
     """
 
     memory_bytes: int = 4 * _GIB
