@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from provenance.errors import UsageError
+
 HOME_VARIABLE = "COUNTERMARK_HOME"
 TRUST_VARIABLE = "COUNTERMARK_TRUST"
 REPOSITORY_VARIABLE = "COUNTERMARK_REPOSITORY"
@@ -30,14 +32,17 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read COUNTERMARK_HOME, COUNTERMARK_TRUST, COUNTERMARK_REPOSITORY and COUNTERMARK_CORPUS."""
+        """Read COUNTERMARK_HOME, COUNTERMARK_TRUST, COUNTERMARK_REPOSITORY and COUNTERMARK_CORPUS.
+
+        Raises UsageError where one of them names the folder of a user who is not there.
+        """
         values = os.environ if environment is None else environment
-        home = _path(values.get(HOME_VARIABLE)) or _default_home()
+        home = _path(values, HOME_VARIABLE) or _default_home()
         return cls(
             home=home,
-            trust=_path(values.get(TRUST_VARIABLE)) or home / "trust",
+            trust=_path(values, TRUST_VARIABLE) or home / "trust",
             repository=values.get(REPOSITORY_VARIABLE) or str(home / "manifests.sqlite"),
-            corpus=_path(values.get(CORPUS_VARIABLE)),
+            corpus=_path(values, CORPUS_VARIABLE),
         )
 
     @property
@@ -56,8 +61,14 @@ class Settings:
         return self.home / "trusted"
 
 
-def _path(text: str | None) -> Path | None:
-    return Path(text).expanduser() if text else None
+def _path(values: Mapping[str, str], variable: str) -> Path | None:
+    text = values.get(variable)
+    try:
+        return Path(text).expanduser() if text else None
+    except RuntimeError:
+        raise UsageError(
+            f"{variable}={text}: there is no such user", hint=f"let {variable} name a folder, or leave it unset"
+        ) from None
 
 
 def _default_home() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import importlib.metadata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from countermark.checks import CHECKS, CheckFactory, built_in_generator
-from countermark.settings import Settings
-from provenance.errors import CannotRead, UnknownName
+from countermark.settings import HOME_VARIABLE, Settings
+from provenance.errors import CannotRead, CannotWrite, UnknownName
 from provenance.files import refuse_existing, write_private, written_beside
 from provenance.keys import HOME_NAME, PUBLIC_NAME, KeyRing, KeyStream
 
@@ -65,14 +66,28 @@ def open_signer(settings: Settings, uri: str | None) -> OpenedSigner:
     """The signer that a URI names, or this machine's own, made on first use (then it carries a note to show once)."""
     from provenance.credentials.signing import open_signer as opened
 
-    return opened(uri, settings.authority)
+    with _refused(settings.authority):
+        return opened(uri, settings.authority)
 
 
 def renew_own_signer(settings: Settings) -> None:
     """Replace this machine's own signing certificate."""
     from provenance.credentials.authority import renew_signer
 
-    renew_signer(settings.authority)
+    with _refused(settings.authority):
+        renew_signer(settings.authority)
+
+
+@contextlib.contextmanager
+def _refused(folder: Path) -> Iterator[None]:
+    """Say which folder of ours the system refuses, and who names it."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(
+            f"{folder}: cannot be used ({error.strerror})",
+            hint=f"is it yours to read and write? {HOME_VARIABLE} names another place",
+        ) from error
 
 
 def certificate_summary(settings: Settings) -> str | None:
@@ -132,7 +147,9 @@ def repository(settings: Settings) -> ManifestRepository:
     from provenance.repository.repository import ManifestRepository
 
     if "://" not in settings.repository:
-        Path(settings.repository).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = Path(settings.repository).parent
+        with _refused(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ManifestRepository(settings.repository)
 
 

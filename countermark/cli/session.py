@@ -6,11 +6,13 @@ Findings go to standard output, narration and progress to standard error.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 PROGRESS_AFTER_SECONDS = 1.0
 PIPE_COLUMNS = 110
+PATH_LIMIT = 4096  # of systems, and of what is said of a path
 
 
 class Advance(Protocol):
@@ -36,10 +39,14 @@ class Advance(Protocol):
 class Session:
     """The state of one call; commands receive it as click's context object."""
 
-    settings: Settings = field(default_factory=Settings.from_environment)
     verbosity: int = 0
     debug: bool = False
     failures: list[CountermarkError] = field(default_factory=list)
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """Where things stand. Raises UsageError for an environment that names no place."""
+        return Settings.from_environment()
 
     def findings(self) -> Console:
         """Standard output, with colour where it is a terminal that wants it."""
@@ -49,6 +56,13 @@ class Session:
         """Narrate on standard error, unless --quiet."""
         if self.verbosity >= 0:
             click.echo(text, err=True)
+
+    def wrote(self, path: Path, what: str = "") -> None:
+        """Say on standard output which file was written."""
+        from countermark.report import printable
+
+        said = f"wrote {printable(path, PATH_LIMIT)}  {what}".rstrip()
+        self.findings().print(said, markup=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """Narrate on standard error with --verbose."""
@@ -105,7 +119,12 @@ class _Bar:
     def _show(self) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=_console(sys.stderr), transient=True)
         self._task = self._bar.add_task(self._label, total=1.0)
         self._bar.start()
