@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +24,7 @@ class BenchOptions:
     out: Path
     videos: str | None = None
     suite: str = "quick"
-    chains: tuple[str, ...] = ()
+    attacks: tuple[str, ...] = ()
     use: str | None = None
     clips: int | None = None
     workers: int = 1
@@ -34,10 +34,21 @@ class BenchOptions:
 
 @dataclass(frozen=True)
 class Bench:
-    """One experiment: what it measures, and the function that runs it and returns its summary as Markdown."""
+    """One experiment: what it measures, and the function that runs it and returns its summary as Markdown.
+
+    takes: the options that it heeds, by their names on the command line; `--out` goes with all.
+    """
 
     summary: str
     run: Callable[[BenchOptions], str]
+    takes: frozenset[str] = frozenset()
+
+    def refuse_others(self, name: str, given: Iterable[str]) -> None:
+        """Raise UsageError for an option that was given and would change nothing."""
+        strange = sorted(set(given) - self.takes)
+        if strange:
+            known = ", ".join(f"--{one}" for one in sorted({*self.takes, "out"}))
+            raise UsageError(f"bench {name}: takes no --{strange[0]}", hint=f"it takes {known}")
 
 
 def _watermarks(options: BenchOptions) -> str:
@@ -47,7 +58,7 @@ def _watermarks(options: BenchOptions) -> str:
         suite=options.suite,
         videos=options.videos,
         out=options.out,
-        chains=options.chains or None,
+        chains=options.attacks or None,
         workers=options.workers,
         seed=options.seed,
         use=options.use,
@@ -179,18 +190,44 @@ def _generator(options: BenchOptions) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 BENCHES: Mapping[str, Bench] = MappingProxyType(
     {
-        "watermarks": Bench("both watermarks under attacks, with their false alarms", _watermarks),
+        "watermarks": Bench(
+            "both watermarks under attacks, with their false alarms",
+            _watermarks,
+            _names("suite attacks videos use workers seed"),
+        ),
         "detectors": Bench("classifiers on generators and cameras that they never saw (needs the corpus)", _detectors),
-        "chain": Bench("sign, strip, attack, verify: is the way back found?", _chain),
-        "latent": Bench("both watermarks in clips of the built-in model, after encoding", _latent),
-        "generator": Bench("what the built-in model's clips are worth, and a contact sheet", _generator),
-        "latent-noise": Bench("whether marked noise can be told from plain noise", _latent_noise),
-        "false-alarms": Bench("small p-values of the pixel watermark where there is none", _false_alarms),
-        "latent-false-alarms": Bench("the same of the latent watermark", _latent_false_alarms),
-        "media": Bench("odd videos: read as FFmpeg reads them, signed without losing anything (needs ffmpeg)", _media),
-        "damage": Bench("5000 randomly damaged files: what reaches whoever examines them", _damage),
+        "chain": Bench(
+            "sign, strip, attack, verify: is the way back found?", _chain, _names("videos use clips workers seed")
+        ),
+        "latent": Bench(
+            "both watermarks in clips of the built-in model, after encoding", _latent, _names("clips workers seed")
+        ),
+        "generator": Bench(
+            "what the built-in model's clips are worth, and a contact sheet", _generator, _names("clips seed")
+        ),
+        "latent-noise": Bench("whether marked noise can be told from plain noise", _latent_noise, _names("seed")),
+        "false-alarms": Bench(
+            "small p-values of the pixel watermark where there is none",
+            _false_alarms,
+            _names("videos use clips workers seed"),
+        ),
+        "latent-false-alarms": Bench(
+            "the same of the latent watermark", _latent_false_alarms, _names("clips workers seed")
+        ),
+        "media": Bench(
+            "odd videos: read as FFmpeg reads them, signed without losing anything (needs ffmpeg)",
+            _media,
+            _names("workers"),
+        ),
+        "damage": Bench(
+            "5000 randomly damaged files: what reaches whoever examines them", _damage, _names("clips workers seed")
+        ),
         "speed": Bench("time and memory of sign, verify and generate", _speed),
     }
 )

@@ -6,14 +6,23 @@ from pathlib import Path
 
 import click
 
+from countermark.cli import options
 from countermark.cli.session import Command, Session, pass_session
+from countermark.cli.streams import refuse_stdin
 
 
 @click.command(cls=Command)
 @click.argument("source", metavar="IN", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; its suffix names the container.")
 @click.option("--with", "chain", metavar="CHAIN", help="NAME[:PARAM][+NAME[:PARAM]…], as in crop:.71+x264:40.")
-@click.option("--seed", type=int, default=0, show_default=True, help="For attacks that draw random numbers.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    callback=options.not_negative,
+    help="For attacks that draw random numbers.",
+)
 @click.option("--list", "show", is_flag=True, help="List all attacks with their parameters.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 @pass_session
@@ -26,11 +35,16 @@ def attack(
         return
     if source is None or output is None or chain is None:
         raise click.UsageError("name a video, -o OUTPUT and --with CHAIN (or --list)")
-    from benchmarks.attacks import attack_file
+    from benchmarks.attacks import attack_file, parse_chain
+    from provenance.files import refuse_same_file
 
-    with session.progress(f"{source.name}") as advance:
+    refuse_stdin([str(source)])
+    parse_chain(chain)
+    refuse_same_file(source, output)
+    options.make_parent(output)
+    with session.progress(source.name) as advance:
         attack_file(source, output, chain, seed, force=force, progress=advance)
-    session.findings().print(f"wrote {output}", soft_wrap=True, markup=False)
+    session.wrote(output)
 
 
 def _list(session: Session) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from countermark.cli import options
 from countermark.cli.session import Command, Session, pass_session
+
+OPTIONS = ("suite", "attacks", "videos", "use", "clips", "seed", "workers")
 
 
 @click.command(cls=Command)
@@ -18,7 +21,14 @@ from countermark.cli.session import Command, Session, pass_session
 @click.option("--videos", metavar="DIR|MANIFEST|scenes:N", help="Clips to measure on; scenes:N renders N of them.")
 @click.option("--use", metavar="NAME", help="Of a split, only the clips meant for this: development or table.")
 @click.option("--clips", type=click.IntRange(1), help="At most so many clips.")
-@click.option("--seed", type=int, default=0, show_default=True, help="For everything that is drawn.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    callback=options.not_negative,
+    help="For everything that is drawn.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows and report; build/bench/NAME by default.")
 @options.workers
 @pass_session
@@ -48,6 +58,7 @@ def bench(
         return
     if name not in BENCHES:
         raise UnknownName("experiment", name, BENCHES)
+    BENCHES[name].refuse_others(name, _given(OPTIONS))
     out = out or Path("build/bench") / name
     with session.progress(name) as advance:
 
@@ -61,7 +72,7 @@ def bench(
                 out=out,
                 videos=videos,
                 suite=suite,
-                chains=tuple(part.strip() for part in attacks.split(",")) if attacks else (),
+                attacks=tuple(part.strip() for part in attacks.split(",")) if attacks else (),
                 use=use,
                 clips=clips,
                 workers=workers,
@@ -71,3 +82,9 @@ def bench(
         )
     click.echo(summary.rstrip())
     session.say(f"rows and report stand in {out}")
+
+
+def _given(names: Iterable[str]) -> list[str]:
+    """Those options that the user wrote down."""
+    source = click.get_current_context().get_parameter_source
+    return [name for name in names if source(name) is click.core.ParameterSource.COMMANDLINE]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from countermark.cli import options
 from countermark.cli.session import Group, Session, pass_session
 
 
@@ -36,9 +37,14 @@ def new(session: Session) -> None:
 def request(session: Session, output: Path, key: Path, name: str, organization: str, force: bool) -> None:
     """Make a key and a request that a certificate authority can turn into a C2PA signing certificate."""
     from countermark.wiring import write_certificate_request
+    from provenance.files import refuse_clashes
 
+    refuse_clashes([], [output, key])
+    for path in (output, key):
+        options.make_parent(path)
     write_certificate_request(output, key, name, organization, force=force)
-    session.findings().print(f"wrote {output} and {key}", markup=False, soft_wrap=True)
+    session.wrote(output, "the request")
+    session.wrote(key, "its private key")
     session.say("Send the request to an authority; keep the key. Then sign with --signer file:CERTIFICATES.pem,KEY.pem")
 
 

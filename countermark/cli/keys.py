@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from countermark.cli import options
 from countermark.cli.session import Group, Session, pass_session
 
 
@@ -50,8 +51,9 @@ def export(session: Session, name: str, output: Path, force: bool) -> None:
 
     text = key_ring(session.settings).export(name)
     refuse_existing(output, force=force)
+    options.make_parent(output)
     write_private(output, text.encode())
-    session.findings().print(f"wrote the key {name} to {output}", soft_wrap=True, markup=False)
+    session.wrote(output, f"the key {name}")
 
 
 @keys.command("import")

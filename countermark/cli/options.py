@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import string
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,13 +25,25 @@ files_from = click.option(
 
 
 def make_parent(path: Path) -> None:
-    """Make the folder of an output, one level deep. Raises CannotWrite."""
+    """Make the folder of an output, one level deep, and see whether it takes files. Raises CannotWrite."""
     try:
         path.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
     except OSError as error:
         raise CannotWrite(
             f"{path}: cannot write there ({error.strerror})", hint="choose a folder that exists"
         ) from error
+
+
+def refuse_foreign_name(path: Path) -> None:
+    """Raise UsageError for a name that is no Unicode, since names of files stand in the credentials."""
+    try:
+        path.name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{path}: credentials name their file, and this name is no UTF-8", hint="give the file another name"
+        ) from None
 
 
 def outputs_for(sources: Sequence[Path], output: str) -> list[Path]:
@@ -56,9 +70,24 @@ def outputs_for(sources: Sequence[Path], output: str) -> list[Path]:
 
 
 def _filled(template: str, source: Path) -> str:
+    places = {"stem": str(source.parent / source.stem), "name": source.name, "ext": source.suffix}
+    filled = ""
     try:
-        return template.format(stem=str(source.with_suffix("")), name=source.name, ext=source.suffix)
-    except (KeyError, IndexError, ValueError) as error:
+        for literal, place, form, conversion in string.Formatter().parse(template):
+            filled += literal
+            if place is not None:
+                if form or conversion:
+                    raise ValueError(f"{place} takes no form")
+                filled += places[place]
+    except (KeyError, ValueError) as error:
         raise UsageError(
             f"{template}: no such place holder ({error})", hint="there are {stem}, {name} and {ext}"
         ) from error
+    return filled
+
+
+def not_negative(_: click.Context, parameter: click.Parameter, value: int) -> int:
+    """A callback for seeds."""
+    if value < 0:
+        raise click.BadParameter(f"{value} is not 0 or more", param=parameter)
+    return value

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from countermark.benches import BENCHES
 from countermark.cli import run
+from countermark.cli.bench import OPTIONS
 
 
 def test_help_appears_at_once_and_imports_nothing_heavy() -> None:
@@ -76,14 +81,104 @@ def test_a_defect_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert said[1].startswith("hint: ")
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    command = [sys.executable, "-m", "countermark", "keys", "list"]
-    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
-    os.close(write)
-    assert "Traceback" not in done.stderr
-    assert "error" not in done.stderr
+def child(*arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line in a process of its own, whose streams are real."""
+    command = [sys.executable, "-m", "countermark", *map(str, arguments)]
+    return subprocess.run(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}, check=False)
+
+
+class TestStandardOutput:
+    @pytest.mark.parametrize("arguments", [["keys", "list"], ["attack", "--list"], ["--help"]], ids=" ".join)
+    def test_a_reader_that_goes_away_is_no_error(self, arguments: list[str]) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        done = child(*arguments, stdout=write)
+        os.close(write)
+        assert done.returncode == 141, "128 + SIGPIPE, and no failed expectation"
+        assert done.stderr == b""
+
+    @pytest.mark.parametrize("arguments", [["nonsense"], ["keys", "get", "x"], ["keys", "new", "press"]], ids=" ".join)
+    def test_standard_error_may_go_away_with_it(self, arguments: list[str]) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        assert child(*arguments, stdout=write, stderr=write).returncode == 141
+        os.close(write)
+
+    def test_a_full_disk_is_said(self) -> None:
+        with open("/dev/full", "wb") as full:
+            done = child("keys", "list", stdout=full)
+        assert done.returncode == 3
+        assert done.stderr.splitlines()[0].startswith(b"error: standard output: cannot be written")
+        assert done.stderr.splitlines()[1:] == [b"hint: is the disk full?"]
+
+    def test_what_an_encoding_does_not_have_is_shown_as_a_question_mark(self) -> None:
+        done = child("attack", "--list", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+        assert done.returncode == 0, done.stderr
+        assert b"?" in done.stdout
+
+    def test_a_closed_one_is_none_of_our_business(self) -> None:
+        done = child("keys", "list", preexec_fn=lambda: os.close(1))
+        assert done.returncode == 0, done.stderr
+
+
+class TestEnvironment:
+    def test_a_home_of_nobody_is_wrong_usage_and_help_does_not_need_it(
+        self, call, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COUNTERMARK_HOME", "~nosuchuser/x")
+        done = call("keys", "list")
+        assert done.returncode == 2
+        assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+        assert "COUNTERMARK_HOME=~nosuchuser/x" in done.stderr
+        assert call("keys", "--help").returncode == 0
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["keys", "new", "press"],
+            ["certs", "new"],
+            ["certs", "renew"],
+            ["sign", "a.mp4", "-o", "b.mp4"],
+            ["trust", "add", "own.pem"],
+        ],
+        ids=" ".join,
+    )
+    def test_a_home_that_cannot_be_made_is_named_in_one_line(
+        self, call, arguments: list[str], tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        call("certs", "new")
+        authority = (own_home / "authority/authority.pem").read_text()
+        (tmp_path / "own.pem").write_text(authority[authority.index("-----BEGIN CERTIFICATE") :])
+        monkeypatch.setenv("COUNTERMARK_HOME", "/proc/nowhere")
+        done = call(*arguments)
+        assert done.returncode == 3
+        assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+        assert "error: /proc/nowhere" in done.stderr
+
+
+class TestBench:
+    @pytest.mark.parametrize(("name", "option"), [("latent", "--suite"), ("speed", "--seed"), ("media", "--videos")])
+    def test_an_option_that_would_change_nothing_is_refused(self, call, name: str, option: str, tmp_path: Path) -> None:
+        done = call("bench", name, option, "1", "--out", "rows")
+        assert done.returncode == 2
+        assert f"error: bench {name}: takes no {option}" in done.stderr
+        assert "--out" in done.stderr.splitlines()[1]
+        assert not (tmp_path / "rows").exists()
+
+    @pytest.mark.parametrize("name", BENCHES)
+    def test_what_an_experiment_takes_is_what_it_reads(self, name: str) -> None:
+        read = set(re.findall(r"\boptions\.(\w+)", inspect.getsource(BENCHES[name].run)))
+        assert read - {"settings", "out", "progress"} == BENCHES[name].takes
+
+    def test_every_option_is_known_to_some_experiment(self) -> None:
+        assert set(OPTIONS) == {option for one in BENCHES.values() for option in one.takes}
+
+
+@pytest.mark.parametrize("arguments", [["bench", "speed"], ["attack", "a.mp4", "-o", "b.mp4", "--with", "strip"]])
+def test_a_seed_is_no_negative_number(call, arguments: list[str]) -> None:
+    done = call(*arguments, "--seed", "-1")
+    assert done.returncode == 2
+    assert "'--seed': -1" in done.stderr
 
 
 class TestKeys:
@@ -102,6 +197,13 @@ class TestKeys:
         assert call("keys", "export", "press", "-o", "press.key").returncode == 2
         assert (tmp_path / "press.key").read_text() == "mine"
         assert call("keys", "export", "press", "-o", "press.key", "--force").returncode == 0
+
+    def test_a_folder_that_takes_no_key_is_said(self, call) -> None:
+        call("keys", "new", "press")
+        for target in ("/proc/press.key", "no/such/press.key"):
+            done = call("keys", "export", "press", "-o", target)
+            assert done.returncode == 3
+            assert f"error: {target}: cannot write there" in done.stderr
 
     def test_a_rotated_key_goes_on_reading_under_another_name(self, call, own_home: Path) -> None:
         call("keys", "new", "press")
@@ -144,6 +246,16 @@ class TestCertificates:
         assert "Press desk" in request.subject.rfc4514_string()
         assert CLAIM_SIGNING in request.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         assert (tmp_path / "r.key").stat().st_mode & 0o777 == 0o600
+
+    def test_request_and_key_are_two_files_and_the_one_that_fails_is_named(self, call, tmp_path: Path) -> None:
+        same = call("certs", "request", "-o", "same.csr", "--key", "same.csr", "--name", "Press desk")
+        assert same.returncode == 2
+        assert "two outputs" in same.stderr
+        for output, key, refused in (("r.csr", "/proc/k.pem", "/proc/k.pem"), ("/proc/r.csr", "k.pem", "/proc/r.csr")):
+            done = call("certs", "request", "-o", output, "--key", key, "--name", "Press desk")
+            assert done.returncode == 3
+            assert f"error: {refused}: " in done.stderr
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestTrust:
