@@ -21,7 +21,7 @@ from countermark import wiring
 from countermark.settings import Settings
 from generator.marked import Wish
 from generator.scenes import render
-from provenance.files import refuse_existing, written_beside
+from provenance.files import refuse_clashes, refuse_existing, written_beside
 from provenance.video import Clip
 from provenance.video.write import write_clip
 
@@ -72,6 +72,8 @@ def demonstrate(
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
     refuse_existing(page, force=force)
+    if video is not None:
+        refuse_clashes([video], [page, folder / "generated.mp4", folder / "generated.stripped.mp4"])
     settings = own_settings(folder)
     generated = _generate(settings, folder, force=force, told=told)
     camera, signed = _sign(settings, folder, video, force=force, told=told)

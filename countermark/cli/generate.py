@@ -50,7 +50,15 @@ def generate(
     from countermark.wiring import generator, maker, picture
     from generator.marked import Wish
     from generator.text import parse_prompt
+    from provenance.files import refuse_clashes
 
+    outputs = [
+        output if count == 1 else output.with_name(f"{output.stem}-{number + 1:03d}{output.suffix}")
+        for number in range(count)
+    ]
+    twins = [out.with_name(f"{out.stem}.unmarked{out.suffix}") if unmarked_twin else None for out in outputs]
+    refuse_clashes([image] if image is not None else [], [*outputs, *filter(None, twins)])
+    options.refuse_foreign_name(output)
     first_frame = picture(image) if image is not None else None
     wish = Wish(prompt, seconds, seed, steps, guidance, first_frame, lines=size)
     understood = parse_prompt(prompt)
@@ -61,15 +69,14 @@ def generate(
         session.say(f"the model does not know {word!r}: it is left out of account")
     for word in understood.overruled:
         session.say(f"{word!r} is left out of account: another word before it says otherwise")
-    for number in range(count):
-        out = output if count == 1 else output.with_name(f"{output.stem}-{number + 1:03d}{output.suffix}")
-        twin = out.with_name(f"{out.stem}.unmarked{out.suffix}") if unmarked_twin else None
+    options.make_parent(output)
+    for number, (out, twin) in enumerate(zip(outputs, twins, strict=True)):
         this = wish if seed is None else replace(wish, seed=seed + number)
         with session.progress(out.name) as advance:
             clip = make(this, out, twin=twin, force=force, told=advance)
-        session.findings().print(f"wrote {clip.path}  id {clip.watermark_id:016x}", markup=False, soft_wrap=True)
+        session.wrote(clip.path, f"id {clip.watermark_id:016x}")
         if clip.sidecar is not None:
-            session.findings().print(f"wrote {clip.sidecar}  its credentials", markup=False, soft_wrap=True)
+            session.wrote(clip.sidecar, "its credentials")
         session.detail(f"manifest {clip.manifest_id}, seed {clip.seed}, {clip.seconds:.2f} s")
         if clip.twin is not None:
-            session.findings().print(f"wrote {clip.twin}  unmarked", markup=False, soft_wrap=True)
+            session.wrote(clip.twin, "unmarked")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from countermark.cli import options
-from countermark.cli.session import Command, Session, pass_session
+from countermark.cli.session import PATH_LIMIT, Command, Session, pass_session
+from countermark.cli.streams import refuse_stdin
 
 if TYPE_CHECKING:
     from provenance.sign import SignReport
@@ -57,11 +58,14 @@ def sign(
     """Put an invisible watermark into videos, sign them, and remember them."""
     from countermark.wiring import signing_desk
     from provenance.errors import CountermarkError, UsageError
-    from provenance.inputs import expand
+    from provenance.files import refuse_clashes
+    from provenance.inputs import expand, refuse_folder
     from provenance.watermarks.payload import parse_id
 
+    refuse_stdin(files)
     sources = expand(files, files_from=files_from)
     outputs = options.outputs_for(sources, output)
+    refuse_clashes([*sources, *([files_from] if files_from else [])], outputs)
     if watermark_id is not None and len(sources) > 1:
         raise UsageError("--id names one id, and there are several files", hint="sign them one by one")
     if no_watermark and (key_names or watermark_id is not None):
@@ -84,6 +88,9 @@ def sign(
         session.say(note)
     for source, out in zip(sources, outputs, strict=True):
         try:
+            refuse_folder(source)
+            for path in (source, out):
+                options.refuse_foreign_name(path)
             options.make_parent(out)
             with session.progress(source.name) as advance:
                 report = desk(source, out, progress=advance)
@@ -94,10 +101,14 @@ def sign(
 
 
 def _tell(session: Session, report: SignReport) -> None:
+    from countermark.report import printable
+
     marked = "no watermark" if report.watermark_id is None else f"id {report.watermark_id:016x}"
-    session.findings().print(f"wrote {report.path}  {marked}", markup=False, soft_wrap=True)
+    session.wrote(report.path, marked)
+    if report.sidecar is not None:
+        session.wrote(report.sidecar, "its credentials")
     for warning in report.warnings:
-        session.say(f"{report.path}: {warning}")
+        session.say(printable(f"{report.path}: {warning}", PATH_LIMIT))
     if report.psnr_db is not None:
         session.detail(f"luma PSNR {report.psnr_db:.1f} dB before encoding")
     session.detail(f"manifest {report.manifest_id}, {report.seconds:.1f} s")

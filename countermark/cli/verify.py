@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -13,6 +16,7 @@ import click
 
 from countermark.cli import options
 from countermark.cli.session import Command, Session, pass_session
+from countermark.cli.streams import STDIN, STDIN_NAME, Spool, spool_for
 
 if TYPE_CHECKING:
     from countermark.wiring import Examiner
@@ -71,27 +75,33 @@ def verify(
     from countermark.checks import parse_names
     from countermark.wiring import examiner
     from provenance.errors import UsageError
-    from provenance.files import refuse_existing
+    from provenance.files import refuse_clashes, refuse_existing
     from provenance.inputs import expand
 
     if online:
         raise UsageError("--online is not available yet", hint="leave it out: then nothing is fetched from anywhere")
     names = parse_names(checks)
     at_time = _moment(at) if at else None
-    paths = expand(files, files_from=files_from)
-    for target in filter(None, (report, output)):
-        refuse_existing(target, force=force)
-    examine = examiner(session.settings, checks=names, key_names=key_names, at_time=at_time)
-    if "credentials" in names and not examine.make_checks.trust.has_public_lists:
-        session.say("No public trust list is installed, so only your own signer counts: `countermark trust update`")
-    keyframes = KEYFRAMES if report is not None else 0
-    reports: list[Report | Unread] = []
-    with _lines(output, force) as lines:
-        for result in _results(session, examine, paths, keyframes, workers, ray):
-            reports.append(result)
-            _tell(session, result, as_json, expect)
-            if lines is not None:
-                lines.write(result.to_line() + "\n")
+    with spool_for(files, files_from) as spool:
+        paths = expand([spool.path if spool and file == STDIN else file for file in files], files_from=files_from)
+        targets = [target for target in (report, output) if target is not None]
+        refuse_clashes([*paths, *([files_from] if files_from else [])], targets)
+        for target in targets:
+            refuse_existing(target, force=force)
+            options.make_parent(target)
+        examine = examiner(session.settings, checks=names, key_names=key_names, at_time=at_time)
+        if "credentials" in names and not examine.make_checks.trust.has_public_lists:
+            session.say("No public trust list is installed, so only your own signer counts: `countermark trust update`")
+        if spool is not None:
+            spool.fill()
+        keyframes = KEYFRAMES if report is not None else 0
+        reports: list[Report | Unread] = []
+        with _lines(output, force) as lines:
+            for path, result in zip(paths, _results(session, examine, paths, keyframes, workers, ray), strict=True):
+                reports.append(_called(result, path, spool))
+                _tell(session, reports[-1], as_json, expect)
+                if lines is not None:
+                    lines.write(_line(reports[-1], "utf-8") + "\n")
     if report is not None:
         write_report(session, examine, report, reports, force=force)
 
@@ -122,13 +132,42 @@ def _one(examine: Examiner, path: Path, keyframes: int, progress: options.Share)
         return Unread(str(path), error.message, error.hint)
 
 
+def _called(result: Report | Unread, path: Path, spool: Spool | None) -> Report | Unread:
+    """Call folders without media and standard input by their names."""
+    from provenance.errors import CannotRead
+    from provenance.inputs import refuse_folder
+    from provenance.verify import Unread
+
+    try:
+        refuse_folder(path)
+    except CannotRead as error:
+        return Unread(str(path), error.message, error.hint)
+    if spool is None or path != spool.path:
+        return result
+    if not isinstance(result, Unread):
+        return replace(result, file=STDIN_NAME)
+    if spool.error is not None:
+        return Unread(STDIN_NAME, spool.error.message, spool.error.hint)
+    return Unread(STDIN_NAME, result.error.replace(str(path), STDIN_NAME), result.hint)
+
+
+def _line(result: Report | Unread, encoding: str) -> str:
+    """The JSON line; where a name does not fit the encoding, as the bytes of foreign file systems, in escapes."""
+    line = result.to_line()
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(result.to_json())
+    return line
+
+
 def _tell(session: Session, result: Report | Unread, as_json: bool, expect: str | None) -> None:
     """Print one result, and remember what failed."""
     from provenance.errors import CannotRead, ExpectationFailed
     from provenance.verify import Unread
 
     if as_json:
-        click.echo(result.to_line())
+        click.echo(_line(result, sys.stdout.encoding or "utf-8"))
     if isinstance(result, Unread):
         session.fail(CannotRead(result.error, hint=result.hint))
         return

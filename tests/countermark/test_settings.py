@@ -41,10 +41,22 @@ def test_without_a_word_the_user_data_folder_is_taken() -> None:
     assert Settings.from_environment({}).home.name == "countermark"
 
 
+@pytest.mark.parametrize("variable", ["COUNTERMARK_HOME", "COUNTERMARK_TRUST", "COUNTERMARK_CORPUS"])
+def test_the_folder_of_a_user_who_is_not_there_is_wrong_usage(variable: str) -> None:
+    with pytest.raises(UsageError, match=f"{variable}=~nosuchuser/x"):
+        Settings.from_environment({variable: "~nosuchuser/x"})
+
+
 class TestOutputs:
     def test_a_template_names_each_output(self, tmp_path: Path) -> None:
         sources = [tmp_path / "a.mp4", tmp_path / "b.mov"]
         assert outputs_for(sources, "{stem}.signed{ext}") == [tmp_path / "a.signed.mp4", tmp_path / "b.signed.mov"]
+
+    @pytest.mark.parametrize("template", ["{stem.parent}.mp4", "{stem[0]}.mp4", "{stem:>9}.mp4", "{name!r}", "{}", "{"])
+    def test_a_template_knows_three_places_and_nothing_else(self, template: str) -> None:
+        with pytest.raises(UsageError, match="place holder"):
+            outputs_for([Path("a.mp4")], template)
+        assert outputs_for([Path("a.mp4")], "{{{name}}}") == [Path("{a.mp4}")]
 
     def test_a_folder_takes_all(self, tmp_path: Path) -> None:
         assert outputs_for([Path("x/a.mp4")], "out/") == [Path("out/a.mp4")]
