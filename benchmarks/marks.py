@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from benchmarks.runs import digest
 from benchmarks.videos import Subject, load
 from provenance.evidence import WatermarkEvidence
 from provenance.keys import Key
@@ -102,6 +103,13 @@ def built_in_model() -> Generator:
     from generator.model import BuiltInGenerator
 
     return BuiltInGenerator.load()
+
+
+def weights_digests() -> dict[str, str]:
+    """Return the first 16 digits of the SHA-256 of every file of weights that ships, for the settings of a run."""
+    from generator.weights import FOLDER
+
+    return {path.name: digest(path)[:16] for path in sorted(FOLDER.glob("*.safetensors"))}
 
 
 def prompt_of(subject: Subject) -> str:

@@ -85,8 +85,13 @@ def run_tasks(
     count = len(tasks) - len(left)
     with path.open("ab", buffering=0) as stream:
         for task, rows in _measured(left, measure, workers):
+            try:
+                lines = b"".join(_line(row) for row in _numbered(task, rows))
+            except ValueError as error:  # a number that JSON does not have
+                rows = failure(task, error)
+                lines = b"".join(_line(row) for row in _numbered(task, rows))
             done[task.name] = _numbered(task, rows)
-            stream.write(b"".join(_line(row) for row in done[task.name]))
+            stream.write(lines)
             count += 1
             if progress is not None:
                 progress(count, len(tasks), task.name)

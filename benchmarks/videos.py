@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -55,6 +56,12 @@ class Subject:
     def __post_init__(self) -> None:
         if (self.path is None) == (self.scene_seed is None):
             raise ValueError(f"{self.name}: a subject is either a file or a scene")
+
+
+def fingerprint_of(found: Sequence[Subject]) -> str:
+    """Return a digest over names and contents of clips: a run that is taken up again must have the same."""
+    named = "\n".join(f"{one.name} {one.sha256 or one.scene_seed}" for one in found)
+    return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
 def subjects(

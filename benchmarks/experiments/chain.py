@@ -31,7 +31,7 @@ from benchmarks.metrics import Rate, mean_estimate
 from benchmarks.report import Report, Table, write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.tables import rate, rate_json, where
-from benchmarks.videos import SceneShape, Subject, balanced, load, save, subjects
+from benchmarks.videos import SceneShape, Subject, balanced, fingerprint_of, load, save, subjects
 from provenance.credentials.authority import own_authority_pem
 from provenance.credentials.check import CredentialsCheck
 from provenance.credentials.signing import open_signer
@@ -81,7 +81,7 @@ def run_chain(
     ]
     settings = {
         "experiment": "chain", "videos": Path(str(videos)).name, "use": use, "clips": len(found), "seconds": seconds,
-        "seed": seed,
+        "seed": seed, "subjects": fingerprint_of(found),
     }  # fmt: skip
     rows = run_tasks(tasks, measure, out, settings=settings, workers=workers, progress=progress)
     report = chain_report(rows, settings)

@@ -19,7 +19,7 @@ from benchmarks.attacks import attack_clip
 from benchmarks.metrics import poisson_band
 from benchmarks.report import Report, Table, write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
-from benchmarks.videos import SceneShape, Subject, load, scene_subjects, subjects
+from benchmarks.videos import SceneShape, Subject, fingerprint_of, load, scene_subjects, subjects
 from provenance.keys import Key, KeyStream
 from provenance.video import Clip
 from provenance.watermarks import statistics
@@ -76,6 +76,7 @@ def run_false_alarms(
         chosen = subjects(videos, use=use, seed=seed, corpus=corpus)[:clips]
     settings: Row = {"experiment": "false-alarms", "seed": seed, "seconds": seconds, "clips": [s.name for s in chosen]}
     settings |= {part: trials.of(part) for part in PARTS}
+    settings["subjects"] = fingerprint_of(chosen)
     cells = [(subject, kind, chain) for subject in chosen for kind in KINDS for chain in CHAINS]
     tasks = [
         Task(

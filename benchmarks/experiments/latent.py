@@ -23,9 +23,10 @@ from benchmarks.marks import (
     bench_key,
     built_in_model,
     prompt_of,
+    weights_digests,
 )
 from benchmarks.report import Report, Table, write_report
-from benchmarks.runs import Progress, Row, Task, digest, run_tasks, seed_of
+from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.tables import rate, rate_json, where
 from benchmarks.videos import SceneShape, scene_subjects
 from provenance.quality import psnr
@@ -44,15 +45,13 @@ def run_clips(
     out: Path, *, clips: int = 24, workers: int = 1, seed: int = 0, progress: Progress | None = None
 ) -> Report:
     """Sample `clips` clips, the scenes in turn, and read both watermarks; rows and report go into `out`."""
-    from generator.weights import FOLDER
-
     built_in_model()  # what is wrong with the weights is wrong with every clip: say so at once
     tasks = [
         Task(f"latent/{subject.name}", CLIP_ARMS, {"subject": subject, "seed": seed}, seed_of(subject.name, seed))
         for subject in scene_subjects(clips, seed=seed, shape=SceneShape())
     ]
-    weights = {path.name: digest(path)[:16] for path in sorted(FOLDER.glob("*.safetensors"))}
-    settings = {"experiment": "latent-clips", "seed": seed, "clips": clips, "steps": SAMPLING_STEPS, "weights": weights}
+    settings = {"experiment": "latent-clips", "seed": seed, "clips": clips, "steps": SAMPLING_STEPS}
+    settings["weights"] = weights_digests()
     rows = run_tasks(tasks, measure_clip, out, settings=settings, workers=workers, progress=progress)
     report = clips_report(rows, settings)
     write_report(report, out)

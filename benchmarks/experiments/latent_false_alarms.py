@@ -18,15 +18,15 @@ import numpy as np
 
 from benchmarks.attacks import attack_clip
 from benchmarks.experiments.false_alarms import CHAINS, LEVELS, false_alarm_report
-from benchmarks.marks import LATENT_PURPOSE, PIXEL_PURPOSE, SAMPLING_STEPS, built_in_model, prompt_of
+from benchmarks.marks import LATENT_PURPOSE, PIXEL_PURPOSE, SAMPLING_STEPS, built_in_model, prompt_of, weights_digests
 from benchmarks.report import Report, write_report
-from benchmarks.runs import Progress, Row, Task, digest, run_tasks, seed_of
+from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.videos import SceneShape, Subject, scene_subjects
 from provenance.evidence import WatermarkEvidence
 from provenance.keys import Key, KeyStream
 from provenance.video import Clip, Window
 from provenance.watermarks import statistics
-from provenance.watermarks.latent import LatentWatermark, LatentWatermarkCheck, Stretch
+from provenance.watermarks.latent import NONCE_CANDIDATES, LatentWatermark, LatentWatermarkCheck, Stretch
 from provenance.watermarks.payload import Origin, compose_id
 from provenance.watermarks.pixel import PixelWatermark
 
@@ -58,8 +58,6 @@ def run_latent_false_alarms(
 
     clips: how many clips, the scenes in turn, per kind and chain.
     """
-    from generator.weights import FOLDER
-
     built_in_model()  # what is wrong with the weights is wrong with every clip: say so at once
     trials = trials or LatentTrials()
     chosen = scene_subjects(clips, seed=seed, shape=SceneShape())
@@ -74,9 +72,8 @@ def run_latent_false_alarms(
         )
         for subject, kind, chain in cells
     ]
-    weights = {path.name: digest(path)[:16] for path in sorted(FOLDER.glob("*.safetensors"))}
     settings: Row = {"experiment": "latent-false-alarms", "seed": seed, "clips": [s.name for s in chosen], **share}
-    settings["weights"] = weights
+    settings["weights"] = weights_digests()
     rows = run_tasks(tasks, measure_latent_false_alarms, out, settings=settings, workers=workers, progress=progress)
     title = "False alarms of the latent watermark"
     report = false_alarm_report(rows, settings, title=title, parts=PARTS, kinds=KINDS)
@@ -143,12 +140,16 @@ def _has_id(evidence: WatermarkEvidence) -> bool:
 
 
 def _draws(stretch: Stretch, count: int, random: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Draw signs (n, carriers) against weighted carriers under one key and nonce per batch: log10 p (n,), ids (n,)."""
+    """Draw signs (n, carriers) against weighted carriers, one key and one of its likeliest nonces per batch.
+
+    Yields log10 p (n,) and ids (n,).
+    """
     for first in range(0, count, _BATCH):
         size = min(_BATCH, count - first)
         watermark = LatentWatermark(_stream(random, LATENT_PURPOSE), stretch.noise.shape)
         carriers = watermark.layout.to_carriers(stretch.noise)
-        heard = watermark.weighted(carriers, int(random.integers(1 << 16)))[watermark.layout.verification]
+        likeliest = np.argsort(watermark.layout.nonce_scores(carriers))[-NONCE_CANDIDATES:]
+        heard = watermark.weighted(carriers, int(random.choice(likeliest)))[watermark.layout.verification]
         bits = np.unpackbits(random.integers(0, 256, (size, math.ceil(len(heard) / 8)), dtype=np.uint8), axis=1)
         signs = bits[:, : len(heard)].astype(np.float32)
         totals = 2 * (signs @ heard.astype(np.float32)).astype(np.float64) - heard.sum()

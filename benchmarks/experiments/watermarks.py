@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.attacks import attack_clip, parse_chain
-from benchmarks.marks import MARKS, Twins, bench_id, bench_key, built_in_model
+from benchmarks.marks import MARKS, Twins, bench_id, bench_key, built_in_model, weights_digests
 from benchmarks.report import write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.tables import watermark_report
-from benchmarks.videos import SceneShape, Subject, scene_subjects, subjects
+from benchmarks.videos import SceneShape, Subject, fingerprint_of, scene_subjects, subjects
 from provenance.errors import UnknownName, UsageError
 from provenance.quality import psnr, ssim
 from provenance.verdict import DETECTED_LOG10_P
@@ -92,6 +92,9 @@ def run_watermarks(
         "experiment": "watermarks", "suite": suite, "seed": seed, "videos": source.rsplit("/", 1)[-1], "use": use,
         "chains": list(plan.chains), "watermarks": list(watermarks), "seconds": plan.seconds,
     }  # fmt: skip
+    settings["subjects"] = fingerprint_of(clips["pixel"] + clips["latent"])
+    if "latent" in watermarks:
+        settings["weights"] = weights_digests()
     rows = run_tasks(tasks, measure, out, settings=settings, workers=workers, progress=progress)
     write_report(watermark_report(rows, settings), out)
     return rows

@@ -1,7 +1,8 @@
 """Looking for the pixel watermark under one key, stretch after stretch: what is tested, and how often.
 
-How many tests a file may take is planned before its first frame is seen, so that an id is never less certain than
-`statistics.DETECTION_LIMIT`, and every test that was made is counted.
+How many tests a file may take is planned before its first frame is seen, from the duration that it announces, so that
+an id is never less certain than `statistics.DETECTION_LIMIT`. Every test that was made is counted: ids of a file that
+is longer than it says are less certain, and that is what is said of them.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class Plan:
         windows = math.ceil(chunks / per_window) + 1
         geometries = searches * (len(search.FLIPS) + GEOMETRIES_TRIED)
         rows = len(FRONTS) * (windows * (STARTS_TRIED + 1) + geometries * 2)
+        while rows * keys > statistics.MAX_TESTS and windows > 2:  # so many keys leave room for fewer windows
+            per_window *= 2
+            windows = math.ceil(chunks / per_window) + 1
+            rows = len(FRONTS) * (windows * (STARTS_TRIED + 1) + geometries * 2)
         nonces = max(1, min(MOST_NONCES, statistics.MAX_TESTS // (rows * keys)))
         return cls(keys, per_window, windows, nonces, searches)
 
@@ -76,7 +81,7 @@ class Found:
 class KeyExaminer:
     """Looks under one key. `tests` counts all verifications, `best` is the log10 of the least likely one.
 
-    found: by id. starts: by id, all starts that fitted it somewhere.
+    found: by id. starts: by id, all starts that fitted it somewhere. clearest: by id, its least likely verification.
     """
 
     def __init__(self, stream: KeyStream, plan: Plan, whole: Geometry) -> None:
@@ -86,6 +91,7 @@ class KeyExaminer:
         self.best = 0.0
         self.found: dict[int, Found] = {}
         self.starts: dict[int, set[int]] = {}
+        self.clearest: dict[int, float] = {}
         self._plan = plan
         self._window: Sums | None = None
         self._file: Sums | None = None
@@ -159,6 +165,7 @@ class KeyExaminer:
         if known is None or here.rank < known.rank:
             self.found[watermark_id] = here
         self.starts.setdefault(watermark_id, set()).update(alike)
+        self.clearest[watermark_id] = min(self.clearest.get(watermark_id, 0.0), trial.verification_log10_p)
 
 
 def _starts_that_fit(fits: np.ndarray) -> tuple[int, ...]:

@@ -34,6 +34,8 @@ from provenance.watermarks.polar import CODE_LENGTH
 PURPOSE = "latent/1"
 ALGORITHM = "org.countermark.latent.1"
 NONCE_CANDIDATES = 4
+_LEAST_SHARE = 0.6
+"""Of a stretch that broke off, so much must have been seen."""
 KEPT_LINES = 256
 """Frames are scaled down to about this many lines while they wait to be inverted."""
 
@@ -83,6 +85,14 @@ class _Nonce:
     soft: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Sighted:
+    """Which stretches gave an id, and the least likely verification among them."""
+
+    stretches: frozenset[int]
+    log10_tail: float
+
+
 class LatentWatermark:
     """The latent watermark of one key for one shape of noise."""
 
@@ -122,8 +132,13 @@ class LatentWatermark:
             return [self._evidence(None, presence, spans, examined)]
         chance = statistics.message_log10_p(NONCE_CANDIDATES, keys, len(stretches) + 1)
         return [
-            self._evidence(watermark_id, min(chance, presence), tuple(stretches[i].span for i in where), examined)
-            for watermark_id, where in found.items()
+            self._evidence(
+                watermark_id,
+                min(chance, statistics.presence_log10_p(sighted.log10_tail, len(nonces) * keys)),
+                tuple(stretches[i].span for i in sorted(sighted.stretches)),
+                examined,
+            )
+            for watermark_id, sighted in found.items()
         ]
 
     def _nonces(self, index: int, noise: np.ndarray) -> list[_Nonce]:
@@ -159,17 +174,20 @@ class LatentWatermark:
         rho = np.clip((total + 32 * agreement.mean()) / (count + 32), 0.0, 0.95)
         return rho / (1 - rho**2)
 
-    def _ids(self, nonces: Sequence[_Nonce]) -> dict[int, list[int]]:
-        """Decode every stretch's best nonces, and all stretches together; return id -> stretches that carry it."""
-        found: dict[int, list[int]] = {}
+    def _ids(self, nonces: Sequence[_Nonce]) -> dict[int, _Sighted]:
+        """Decode every stretch's best nonces, and all stretches together; return id -> where it was read."""
+        found: dict[int, _Sighted] = {}
         for nonce in nonces:
             for candidate in payload.decode(nonce.soft, self.stream):
-                found.setdefault(candidate.watermark_id, []).append(nonce.stretch)
+                known = found.get(candidate.watermark_id, _Sighted(frozenset(), 0.0))
+                found[candidate.watermark_id] = _Sighted(
+                    known.stretches | {nonce.stretch}, min(known.log10_tail, nonce.log10_tail)
+                )
         best = {nonce.stretch: nonce for nonce in sorted(nonces, key=lambda n: -n.log10_tail)}
         if not found and len(best) > 1:
             for candidate in payload.decode(np.sum([n.soft for n in best.values()], axis=0), self.stream):
-                found[candidate.watermark_id] = sorted(best)
-        return {watermark_id: sorted(set(where)) for watermark_id, where in found.items()}
+                found[candidate.watermark_id] = _Sighted(frozenset(best), 0.0)  # none of them alone tells of this id
+        return found
 
     def _evidence(
         self, watermark_id: int | None, log10_p: float, spans: tuple[Span, ...], examined: tuple[Span, ...]
@@ -205,10 +223,12 @@ class LatentWatermarkCheck:
         self._frames: list[np.ndarray] = []
         self._times: list[float] = []
         self._stretches: list[Stretch] = []
+        self._stretch = 0
 
     def start(self, info: VideoInfo) -> None:
         """Get ready for a video."""
         self._frames, self._times, self._stretches = [], [], []
+        self._stretch = 0
 
     def see(self, window: Window) -> bool:
         """Keep frames, scaled down, until a stretch is whole; then invert it."""
@@ -217,8 +237,11 @@ class LatentWatermarkCheck:
         if self._generator is None:
             self._generator = self.make_generator()
         for frame, seconds in zip(window.rgb, window.times, strict=True):
-            if seconds >= (len(self._stretches) + 1) * self._generator.clip_seconds - 1e-3:
-                self._finish_stretch()
+            stretch = math.floor((seconds + 1e-3) / self._generator.clip_seconds)
+            if stretch != self._stretch:  # what is left of a stretch that a gap cut short is not worth an inversion
+                if self._is_long_enough():
+                    self._finish_stretch()
+                self._frames, self._times, self._stretch = [], [], stretch
             if len(self._stretches) >= self.max_stretches:
                 return True
             self._frames.append(_scaled_down(frame))
@@ -240,18 +263,22 @@ class LatentWatermarkCheck:
 
     def stretches(self) -> list[Stretch]:
         """Return the noise estimates of what was seen; no key had a part in them."""
-        if self._generator is not None and self._times:
-            begun = self._times[-1] - self._times[0]
-            if not self._stretches or begun > 0.6 * self._generator.clip_seconds:
-                self._finish_stretch()
+        if self._times and (not self._stretches or self._is_long_enough()):
+            self._finish_stretch()
         return self._stretches
+
+    def _is_long_enough(self) -> bool:
+        """Whether enough of a stretch was seen to tell something of its noise."""
+        if self._generator is None or not self._times:
+            return False
+        return self._times[-1] - self._times[0] > _LEAST_SHARE * self._generator.clip_seconds
 
     def _finish_stretch(self) -> None:
         if self._generator is None or not self._frames:
             return
-        index = len(self._stretches)
-        clip = Clip(np.stack(self._frames), np.array(self._times) - index * self._generator.clip_seconds)
-        end = index * self._generator.clip_seconds + clip.times[-1] + 1 / clip.frames_per_second
+        begins = self._stretch * self._generator.clip_seconds
+        clip = Clip(np.stack(self._frames), np.array(self._times) - begins)
+        end = begins + clip.times[-1] + 1 / clip.frames_per_second
         span = (float(self._times[0]), float(end))
         self._stretches.append(Stretch(span, self._generator.invert(clip)))
         self._frames, self._times = [], []

@@ -35,7 +35,8 @@ def spans_of(traces: Sequence[Trace], reader: KeyReader, known: _Known, starts: 
     a clip may have been moved.
     """
     expected = reader.tile.coefficients(known.watermark_id, known.nonce).conj().astype(np.complex64)
-    marked: list[Span] = []
+    expected[reader.tile.pilots] = 0  # every id of the key has them
+    scored: list[tuple[Trace, np.ndarray]] = []
     for trace in traces:
         line = trace.values @ expected
         middle = (trace.begins + trace.ends) / 2
@@ -44,8 +45,10 @@ def spans_of(traces: Sequence[Trace], reader: KeyReader, known: _Known, starts: 
         turned = max(lines, key=lambda one: float(one.real.sum()))
         smooth = np.convolve(turned, np.ones(min(_SMOOTHING_STEPS, len(line))), "same")
         noise = float(np.sqrt((smooth.imag**2).mean()))  # the quadrature holds the same noise, and no watermark
-        marked.extend(_marked_steps(trace, smooth.real / max(noise, 1e-12)))
-    return _merged(marked)
+        scored.append((trace, smooth.real / max(noise, 1e-12)))
+    if max((0.8 * float(score.max()) for _, score in scored), default=0.0) < _CLEAR:  # no chunk can show it alone
+        return _merged([(float(trace.begins[0]), float(trace.ends[-1])) for trace, _ in scored])
+    return _merged([piece for trace, score in scored for piece in _marked_steps(trace, score)])
 
 
 def _marked_steps(trace: Trace, score: np.ndarray) -> list[Span]:

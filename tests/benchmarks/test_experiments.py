@@ -17,7 +17,7 @@ def test_the_linear_classifier_finds_a_planted_mean_and_nothing_in_plain_noise()
         [_plain(SHAPE, 200, random) + shift, _plain(SHAPE, 200, random)],
         [_plain(SHAPE, 100, random) + shift, _plain(SHAPE, 100, random)],
     )
-    nothing = _linear_hits([_plain(SHAPE, 200, random)] * 2, [_plain(SHAPE, 100, random)] * 2)
+    nothing = _linear_hits(*([_plain(SHAPE, count, random), _plain(SHAPE, count, random)] for count in (200, 100)))
     assert planted > 180
     assert 70 <= nothing <= 130
 

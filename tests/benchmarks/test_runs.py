@@ -117,3 +117,14 @@ def test_two_tasks_of_one_name_are_refused(measures, tmp_path):
 def test_seeds_depend_on_the_name_and_the_seed_of_the_run():
     assert seed_of("a", 0) == seed_of("a", 0)
     assert len({seed_of("a", 0), seed_of("b", 0), seed_of("a", 1)}) == 3
+
+
+def infinite(task):
+    return [{"arm": arm, "value": float("inf") if task.name == "two" else 1.0} for arm in task.arms]
+
+
+def test_a_number_that_json_does_not_have_fails_its_own_task_only(tmp_path):
+    tasks = [Task(name, ("one arm",)) for name in ("one", "two", "three")]
+    rows = run_tasks(tasks, infinite, tmp_path / "out", settings={})
+    assert ["error" in row for row in rows] == [False, True, False]
+    assert run_tasks(tasks, infinite, tmp_path / "out", settings={}) == rows

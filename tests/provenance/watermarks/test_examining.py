@@ -75,7 +75,7 @@ def test_two_ids_in_one_file_are_both_read(stream: KeyStream) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.5, 10.0, 600.0, 36_000.0, None])
-@pytest.mark.parametrize("keys", [1, 2, 8])
+@pytest.mark.parametrize("keys", [1, 2, 8, 20])
 def test_no_plan_exceeds_the_tests_that_detection_allows(seconds: float | None, keys: int) -> None:
     plan = Plan.of(seconds, keys)
     rows = len(FRONTS) * (plan.windows * (STARTS_TRIED + 1) + SEARCHES * (3 + GEOMETRIES_TRIED) * 2)

@@ -11,6 +11,7 @@ import pytest
 from provenance.errors import CannotCarry
 from provenance.keys import KeyStream
 from provenance.quality import psnr
+from provenance.verdict import judge
 from provenance.video import Clip, Window
 from provenance.watermarks import Watermark, payload
 from provenance.watermarks.capacity import ENOUGH_ENERGY, expected_energy, refuse_too_short
@@ -220,3 +221,32 @@ def test_room_grows_with_size_and_length_and_none_is_refused_with_a_hint() -> No
     with pytest.raises(CannotCarry) as error:
         refuse_too_short(128, 128, 0.5)
     assert "at this size" in error.value.hint
+
+
+def examined_by(stream: KeyStream, clip: Clip, duration_seconds: float | None) -> PixelWatermarkCheck:
+    check = PixelWatermarkCheck([stream])
+    check.begin(clip.width, clip.height, clip.frames_per_second, duration_seconds)
+    for first in range(0, len(clip), 16):
+        check.see(Window.of(clip.select(slice(first, first + 16)), first))
+    return check
+
+
+def test_two_shots_with_ids_of_one_key_are_told_apart(watermark: PixelWatermark, render: Callable[..., Clip]) -> None:
+    ids = [payload.compose_id(Origin.EDITED, number) for number in (5, 6)]
+    scenes = [render(480, 272, 4.8, 12.0, seed=number) for number in (3, 5)]
+    shots = [watermark.embed(scene, watermark_id) for scene, watermark_id in zip(scenes, ids, strict=True)]
+    check = examined_by(watermark.stream, Clip.at_rate(np.concatenate([shot.frames for shot in shots]), 12.0), 9.6)
+    spans = {row.watermark_id: row.spans for row in check.evidence()}
+    assert spans[ids[0]][-1][1] <= 5.9
+    assert spans[ids[1]][0][0] >= 3.7
+
+
+def test_a_mirrored_clip_of_unknown_length_counts_as_marked_throughout(
+    watermark: PixelWatermark, render: Callable[..., Clip]
+) -> None:
+    generated = payload.compose_id(Origin.GENERATED, 77)
+    marked = watermark.embed(render(480, 272, 12.0, 12.0), generated)
+    mirrored = Clip(np.ascontiguousarray(marked.frames[:, :, ::-1]), marked.times)
+    evidence = examined_by(watermark.stream, mirrored, None).evidence()
+    assert evidence[0].watermark_id == generated
+    assert judge(evidence)[1].finding == "generated"
