@@ -59,10 +59,7 @@ class Session:
 
     def wrote(self, path: Path, what: str = "") -> None:
         """Say on standard output which file was written."""
-        from countermark.report import printable
-
-        said = f"wrote {printable(path, PATH_LIMIT)}  {what}".rstrip()
-        self.findings().print(said, markup=False, soft_wrap=True)
+        self.findings().print(f"wrote {_shown(str(path))}  {what}".rstrip(), markup=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """Narrate on standard error with --verbose."""
@@ -114,7 +111,7 @@ class _Bar:
             if time.monotonic() - self._begin < PROGRESS_AFTER_SECONDS:
                 return
             self._show()
-        self._bar.update(self._task, completed=share, description=f"{self._label} {note}".strip())
+        self._bar.update(self._task, completed=share, description=_shown(f"{self._label} {note}".strip()))
 
     def _show(self) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -126,8 +123,15 @@ class _Bar:
             TimeRemainingColumn(),
         )
         self._bar = Progress(*columns, console=_console(sys.stderr), transient=True)
-        self._task = self._bar.add_task(self._label, total=1.0)
+        self._task = self._bar.add_task(_shown(self._label), total=1.0)
         self._bar.start()
+
+
+def _shown(text: str) -> str:
+    """What may stand on a terminal of a text that quotes the name of a file."""
+    from countermark.report import printable
+
+    return printable(text, PATH_LIMIT)
 
 
 def _console(stream: Any) -> Console:

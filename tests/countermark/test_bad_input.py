@@ -231,6 +231,13 @@ def test_generate_sees_before_it_samples_whether_its_folder_takes_files(call) ->
     assert_one_error(done.stderr, "/proc/out.mp4: cannot write there")
 
 
+@pytest.mark.slow
+def test_generate_makes_the_folder_of_its_clip(call, tmp_path: Path) -> None:
+    done = call("generate", "white clouds", "-o", "new/clip.mp4", "--steps", "1", "-q")
+    assert done.returncode == 0, done.stderr
+    assert files_in(tmp_path) == {"new", "new/clip.mp4"}
+
+
 class TestNames:
     def test_a_name_that_is_no_unicode_spoils_nothing(self, call, small_clip: Path, tmp_path: Path) -> None:
         odd = tmp_path / os.fsdecode(b"bad\xff.mp4")
@@ -362,29 +369,53 @@ def test_two_inputs_never_share_an_output(call, small_clip: Path, tmp_path: Path
     assert call("sign", small_clip, "-o", "{nonsense}.mp4", "--no-watermark").returncode == 2
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
-def test_an_interrupted_call_leaves_nothing_half_written(ending: signal.Signals, tmp_path: Path) -> None:
-    slow = tmp_path / "slow.mp4"
-    frames = np.random.default_rng(0).integers(0, 255, (40, 720, 1280, 3), dtype=np.uint8)
-    write_clip(Clip.at_rate(frames, 20), slow, preset="ultrafast", crf=30)
-    before = files_in(tmp_path)
-    command = ["attack", str(slow), "-o", "out.mp4", "--with", "x265:10+x265:10+x265:10"]
+def run_and_end(arguments: list[str], folder: Path, ending: signal.Signals, *, after_seconds: float = 0) -> str:
+    """Start the command line, let it begin to write, end it; return what it said once it is gone as it should."""
+    before = files_in(folder)
     usual = signal.signal(ending, signal.SIG_DFL)  # what is ignored, as under nohup, stays so in a child
     child = subprocess.Popen(
-        [sys.executable, "-m", "countermark", *command],
-        cwd=tmp_path,
+        [sys.executable, "-m", "countermark", *arguments],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     signal.signal(ending, usual)
     deadline = time.monotonic() + 60
-    while files_in(tmp_path) == before and time.monotonic() < deadline:
+    while files_in(folder) == before and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert files_in(tmp_path) != before, "the attack has begun to write"
+    assert files_in(folder) != before, "it has begun to write"
+    time.sleep(after_seconds)
     child.send_signal(ending)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 128 + ending
     assert "Traceback" not in said
+    assert files_in(folder) == before
+    return said
+
+
+@pytest.fixture
+def slow_clip(tmp_path: Path) -> Path:
+    """A clip that takes seconds, whatever is done with it."""
+    frames = np.random.default_rng(0).integers(0, 255, (40, 720, 1280, 3), dtype=np.uint8)
+    write_clip(Clip.at_rate(frames, 20), tmp_path / "slow.mp4", preset="ultrafast", crf=30)
+    return tmp_path / "slow.mp4"
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
+def test_an_interrupted_call_leaves_nothing_half_written(
+    ending: signal.Signals, slow_clip: Path, tmp_path: Path
+) -> None:
+    chain = "x265:10+x265:10+x265:10"
+    said = run_and_end(["attack", slow_clip.name, "-o", "out.mp4", "--with", chain], tmp_path, ending)
     assert [line.split(":")[0] for line in said.split("\n") if line] == ["error", "hint"]
-    assert files_in(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_the_processes_of_an_ended_call_end_with_it(slow_clip: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.mp4"
+    other.write_bytes(slow_clip.read_bytes())
+    arguments = ["verify", slow_clip.name, other.name, "--workers", "2", "--output", "r.jsonl", "-q"]
+    said = run_and_end(arguments, tmp_path, signal.SIGTERM, after_seconds=4.0)
+    assert said.splitlines()[1].startswith("error: stopped")

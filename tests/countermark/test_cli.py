@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import re
 import resource
@@ -16,6 +17,7 @@ import pytest
 from countermark.benches import BENCHES
 from countermark.cli import run
 from countermark.cli.bench import OPTIONS
+from countermark.cli.session import Session
 
 
 def test_help_appears_at_once_and_imports_nothing_heavy() -> None:
@@ -119,6 +121,20 @@ class TestStandardOutput:
     def test_a_closed_one_is_none_of_our_business(self) -> None:
         done = child("keys", "list", preexec_fn=lambda: os.close(1))
         assert done.returncode == 0, done.stderr
+
+
+def test_a_progress_bar_shows_a_name_and_obeys_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("countermark.cli.session.PROGRESS_AFTER_SECONDS", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with Session().progress("[/red]evil\x1b]0;title\x07.mp4") as advance:
+        advance(0.5, "(1 of 2)")
+    assert "[/red]evil]0;title.mp4" in terminal.getvalue()
+    assert "\x1b]0" not in terminal.getvalue()
 
 
 class TestEnvironment:
