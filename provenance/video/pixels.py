@@ -48,7 +48,7 @@ def nearest_format(info: VideoInfo, encoder: str, size: tuple[int, int]) -> str:
     for wanted in (f"yuv{chroma}p10le" if deep else f"yuv{chroma}p", f"yuvj{chroma}p", "yuv420p", "yuvj420p"):
         if wanted in takes:
             return wanted
-    return takes[0]
+    return takes[0] if takes else f"yuv{chroma}p"
 
 
 def within_range(after: np.ndarray, before: np.ndarray, bit_depth: int, full_range: bool) -> np.ndarray:

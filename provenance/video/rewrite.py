@@ -120,6 +120,8 @@ def near_input(video: Video, out: Path | None = None) -> Encoding:
     Its own codec where there is an encoder and the container of `out` holds it, else the container's usual one.
     """
     encoder = ENCODER_OF.get(video.info.codec, "libx264")
+    if encoder == "rawvideo" and (out is None or out.suffix.lower() not in (".avi", ".mkv")):
+        encoder = "libx264"  # elsewhere few layouts of samples are allowed, each under a name of its own
     encoder = encoder if out is None or holds(out, encoder) else usual_encoder(out)
     return Encoding(encoder, options=same_profile(encoder, video.info.profile))
 
