@@ -28,7 +28,7 @@ from provenance.video.write import write_clip
 if TYPE_CHECKING:
     from provenance.verify import Report, Unread
 
-PROMPT = "red balls bouncing by day"
+PROMPT = "golden fire at night"
 CHAIN = "strip+x264:35"
 CAMERA_SECONDS = 2.5
 CAMERA_SIZE = (360, 640)
