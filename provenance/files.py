@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from provenance.errors import CannotWrite, OutputExists
+from provenance.errors import CannotWrite, CountermarkError, OutputExists
 
 
 @contextlib.contextmanager
@@ -25,11 +25,22 @@ def written_beside(target: Path, *, force: bool = False) -> Iterator[Path]:
         yield part
         refuse_existing(target, force=force)
         os.replace(part, target)
+    except CountermarkError as error:  # nobody asked for the temporary file
+        error.message = _said_of(target, part, error.message)
+        error.args = (error.message,)
+        raise
     except OSError as error:
         raise CannotWrite(f"{target}: writing failed ({error.strerror or error})", hint="is the disk full?") from error
     finally:  # also where Ctrl-C came between the file's making and the first line of the block
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+def _said_of(target: Path, part: Path, message: str) -> str:
+    stem = part.name.removesuffix(part.suffix)
+    for name in (f"{stem}.marked{part.suffix}", part.name):  # signing makes a second one, named after the first
+        message = message.replace(str(part.with_name(name)), str(target)).replace(name, target.name)
+    return message
 
 
 def _begin(part: Path, target: Path) -> None:

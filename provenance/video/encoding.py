@@ -235,7 +235,7 @@ def add_video(
         stream = container.add_stream(encoding.encoder, rate=frame_rate, options=encoding.encoder_options())
     except ValueError as error:
         raise CannotWrite(
-            f"a {container.format.name} file cannot hold {encoding.encoder} video",
+            f"{container.name}: a {container.format.name} file cannot hold {encoding.encoder} video",
             hint="choose another suffix (.mkv holds nearly everything) or another --codec",
         ) from error
     stream.width, stream.height, stream.pix_fmt = width, height, pixel_format

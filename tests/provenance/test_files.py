@@ -57,3 +57,12 @@ def test_secrets_are_private_and_a_folder_that_refuses_them_is_named(tmp_path: P
             with pytest.raises(CannotWrite, match=f"{path}: cannot write there"):
                 write_private(path, b"secret", replace=replace)
     assert [one.name for one in secret.parent.iterdir()] == ["a.key"]
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    for variant in ("", ".marked"):
+        with pytest.raises(CannotWrite) as caught, written_beside(target) as part:
+            name = part.with_name(f"{part.stem}{variant}{part.suffix}")
+            raise CannotWrite(f"{name}: no container has this suffix ({name.name})", hint="use .mp4")
+        assert str(caught.value) == caught.value.message == f"{target}: no container has this suffix (out.mp4)"
