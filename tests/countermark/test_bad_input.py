@@ -414,8 +414,9 @@ def test_an_interrupted_call_leaves_nothing_half_written(
 
 @pytest.mark.slow
 def test_the_processes_of_an_ended_call_end_with_it(slow_clip: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other.mp4"
-    other.write_bytes(slow_clip.read_bytes())
-    arguments = ["verify", slow_clip.name, other.name, "--workers", "2", "--output", "r.jsonl", "-q"]
+    copies = [tmp_path / f"copy-{number}.mp4" for number in range(24)]  # enough to be at it still when the signal comes
+    for copy in copies:
+        copy.write_bytes(slow_clip.read_bytes())
+    arguments = ["verify", *(copy.name for copy in copies), "--workers", "2", "--output", "r.jsonl", "-q"]
     said = run_and_end(arguments, tmp_path, signal.SIGTERM, after_seconds=4.0)
     assert said.splitlines()[1].startswith("error: stopped")

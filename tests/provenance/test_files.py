@@ -59,10 +59,15 @@ def test_secrets_are_private_and_a_folder_that_refuses_them_is_named(tmp_path: P
     assert [one.name for one in secret.parent.iterdir()] == ["a.key"]
 
 
-def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
+def _fail_beside(target: Path, variant: str) -> None:
+    with written_beside(target) as part:
+        name = part.with_name(f"{part.stem}{variant}{part.suffix}")
+        raise CannotWrite(f"{name}: no container has this suffix ({name.name})", hint="use .mp4")
+
+
+@pytest.mark.parametrize("variant", ["", ".marked"])
+def test_errors_name_the_file_that_was_asked_for(variant: str, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
-    for variant in ("", ".marked"):
-        with pytest.raises(CannotWrite) as caught, written_beside(target) as part:
-            name = part.with_name(f"{part.stem}{variant}{part.suffix}")
-            raise CannotWrite(f"{name}: no container has this suffix ({name.name})", hint="use .mp4")
-        assert str(caught.value) == caught.value.message == f"{target}: no container has this suffix (out.mp4)"
+    with pytest.raises(CannotWrite) as caught:
+        _fail_beside(target, variant)
+    assert str(caught.value) == caught.value.message == f"{target}: no container has this suffix (out.mp4)"
