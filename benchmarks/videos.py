@@ -43,7 +43,8 @@ class SceneShape:
 class Subject:
     """One clip to measure on, picklable: a file, or the number of a scene.
 
-    name: unique in the run. source: clips of one source are not independent, intervals go by it. sha256: of the file.
+    name: unique in the run. source: clips of one source are not independent, so that
+    `balanced` takes the sources in turn. sha256: of the file.
     """
 
     name: str
