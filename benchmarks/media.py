@@ -36,6 +36,20 @@ _HDR10 = (
 _OWN_TIMES = ("-fps_mode", "passthrough", "-enc_time_base", "1/1000")
 _TEN, _QUIET = ("-pix_fmt", "yuv420p10le"), ("-x265-params", "log-level=none")
 _ENGLISH_AND_FRENCH = ("-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=fra")
+_DNXHD = (
+    "-c:v",
+    "dnxhd",
+    "-b:v",
+    "120M",
+    "-pix_fmt",
+    "yuv422p",
+    "-vf",
+    "scale=1920:1080",
+    "-r",
+    "25",
+    "-frames:v",
+    "24",
+)
 _HALF = ("-vf", "format=rgba,colorchannelmixer=aa=0.5")
 _BT2020 = ("-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_range", "tv")
 
@@ -222,6 +236,7 @@ CASES: tuple[MediaCase, ...] = (
     MediaCase("mpeg4-part2", ".mp4", ("-c:v", "mpeg4", "-q:v", "2", *_AAC)),
     MediaCase("prores", ".mov", ("-c:v", "prores_ks", "-profile:v", "2", "-c:a", "pcm_s16le")),
     MediaCase("dnxhr", ".mov", ("-c:v", "dnxhd", "-profile:v", "dnxhr_sq", "-pix_fmt", "yuv422p", "-c:a", "pcm_s16le")),
+    MediaCase("dnxhd", ".mov", (*_BT709, *_DNXHD, "-c:a", "pcm_s16le")),
     MediaCase("ffv1", ".mkv", ("-c:v", "ffv1", "-c:a", "flac")),
     MediaCase("raw", ".avi", ("-c:v", "rawvideo", "-pix_fmt", "yuv420p", "-c:a", "pcm_s16le")),
     # times

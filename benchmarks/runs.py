@@ -85,13 +85,8 @@ def run_tasks(
     count = len(tasks) - len(left)
     with path.open("ab", buffering=0) as stream:
         for task, rows in _measured(left, measure, workers):
-            try:
-                lines = b"".join(_line(row) for row in _numbered(task, rows))
-            except ValueError as error:  # a number that JSON does not have
-                rows = failure(task, error)
-                lines = b"".join(_line(row) for row in _numbered(task, rows))
             done[task.name] = _numbered(task, rows)
-            stream.write(lines)
+            stream.write(b"".join(_line(row) for row in done[task.name]))
             count += 1
             if progress is not None:
                 progress(count, len(tasks), task.name)
@@ -204,7 +199,10 @@ def _alone(task: Task, measure: Measure) -> list[Row]:
 
 def _guarded(measure: Measure, task: Task) -> list[Row]:
     try:
-        return measure(task)
+        rows = measure(task)
+        for row in rows:
+            _line(row)  # a number that JSON does not have fails here, and not when the rows are written
+        return rows
     except CountermarkError as error:
         return failure(task, error)
     except Exception as error:  # whatever breaks on one clip is a row, and the other clips go on

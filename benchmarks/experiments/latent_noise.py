@@ -98,16 +98,24 @@ def _correlations(shape: tuple[int, ...], random: np.random.Generator) -> Row:
     one_id = np.stack([watermark.noise(int(Origin.GENERATED) << 61 | 1, random) for _ in range(CORRELATED)])
     row: Row = {}
     for name, noises in (("marked", marked), ("one-id", one_id), ("plain", plain)):
-        frames = noises.transpose(0, 2, 1, 3, 4).reshape(CORRELATED, shape[1], -1)
-        between = [
-            float(np.mean([_correlation(clip[a], clip[b]) ** 2 for a in range(len(clip)) for b in range(a)]))
-            for clip in frames
-        ]
-        pairs = noises.reshape(CORRELATED // 2, 2, -1)
-        across = [_correlation(first, second) ** 2 for first, second in pairs]
-        row[f"{name}/frames"] = _root(np.array(between) * frames.shape[-1])
-        row[f"{name}/clips"] = _root(np.array(across) * pairs.shape[-1])
+        row[f"{name}/frames"] = _root(_between_frames(noises))
+        row[f"{name}/clips"] = _root(_between_clips(noises))
     return row
+
+
+def _between_frames(noises: np.ndarray) -> np.ndarray:
+    """Squared correlation of the frames of each clip (n, C, t, h, w), times the number of values: (n,)."""
+    frames = noises.transpose(0, 2, 1, 3, 4).reshape(len(noises), noises.shape[2], -1)
+    between = [
+        np.mean([_correlation(clip[a], clip[b]) ** 2 for a in range(len(clip)) for b in range(a)]) for clip in frames
+    ]
+    return np.array(between) * frames.shape[-1]
+
+
+def _between_clips(noises: np.ndarray) -> np.ndarray:
+    """The same of each clip (n, C, t, h, w) and its neighbour, two by two: (n / 2,)."""
+    pairs = noises.reshape(len(noises) // 2, 2, -1)
+    return np.array([_correlation(first, second) ** 2 for first, second in pairs]) * pairs.shape[-1]
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:

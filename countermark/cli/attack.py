@@ -15,14 +15,7 @@ from countermark.cli.streams import refuse_stdin
 @click.argument("source", metavar="IN", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; its suffix names the container.")
 @click.option("--with", "chain", metavar="CHAIN", help="NAME[:PARAM][+NAME[:PARAM]…], as in crop:.71+x264:40.")
-@click.option(
-    "--seed",
-    type=int,
-    default=0,
-    show_default=True,
-    callback=options.not_negative,
-    help="For attacks that draw random numbers.",
-)
+@options.seed("For attacks that draw random numbers.")
 @click.option("--list", "show", is_flag=True, help="List all attacks with their parameters.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 @pass_session

@@ -21,14 +21,7 @@ OPTIONS = ("suite", "attacks", "videos", "use", "clips", "seed", "workers")
 @click.option("--videos", metavar="DIR|MANIFEST|scenes:N", help="Clips to measure on; scenes:N renders N of them.")
 @click.option("--use", metavar="NAME", help="Of a split, only the clips meant for this: development or table.")
 @click.option("--clips", type=click.IntRange(1), help="At most so many clips.")
-@click.option(
-    "--seed",
-    type=int,
-    default=0,
-    show_default=True,
-    callback=options.not_negative,
-    help="For everything that is drawn.",
-)
+@options.seed("For everything that is drawn.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows and report; build/bench/NAME by default.")
 @options.workers
 @pass_session

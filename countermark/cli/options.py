@@ -6,6 +6,7 @@ import string
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -86,8 +87,12 @@ def _filled(template: str, source: Path) -> str:
     return filled
 
 
-def not_negative(_: click.Context, parameter: click.Parameter, value: int) -> int:
-    """A callback for seeds."""
+def seed(help_text: str) -> Callable[[Any], Any]:
+    """The option --seed: 0 unless given, never negative."""
+    return click.option("--seed", type=int, default=0, show_default=True, callback=_not_negative, help=help_text)
+
+
+def _not_negative(_: click.Context, parameter: click.Parameter, value: int) -> int:
     if value < 0:
         raise click.BadParameter(f"{value} is not 0 or more", param=parameter)
     return value

@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import av
+
+from provenance.video.side_data import side_data_of
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,7 @@ class Mastering:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Mastering | None:
         """What is stated of a decoded frame; None where nothing is."""
-        try:
-            pieces: Any = list(frame.side_data)
-        except ValueError:  # PyAV has no name for a piece of it, and then gives none
-            return None
-        known = {piece.type.name: bytes(piece) for piece in pieces}
+        known = side_data_of(frame) or {}
         display, light = known.get("MASTERING_DISPLAY_METADATA"), known.get("CONTENT_LIGHT_LEVEL")
         if display is None and light is None:
             return None

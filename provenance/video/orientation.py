@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 from PIL import Image
+
+from provenance.video.side_data import side_data_of
 
 _EXIF_TAG = 0x0112
 _EXIF = {2: (0, True), 3: (180, False), 4: (180, True), 5: (90, True), 6: (270, False), 7: (270, True), 8: (90, False)}
@@ -30,14 +31,13 @@ class Orientation:
     @classmethod
     def of(cls, frame: av.VideoFrame, path: Path) -> Orientation:
         """What a file says of a decoded frame; angles between the four are rounded to the nearest."""
-        try:
-            pieces: Any = list(frame.side_data)
-        except ValueError:  # PyAV has no name for Exif data, and then gives nothing
-            return cls(*_EXIF.get(_exif_orientation(path), (0, False)))
-        stated = next((piece for piece in pieces if piece.type.name == "DISPLAYMATRIX"), None)
+        pieces = side_data_of(frame)
+        if pieces is None:
+            return cls(*_EXIF.get(_exif_orientation(path), (round(frame.rotation / 90) * 90 % 360, False)))
+        stated = pieces.get("DISPLAYMATRIX")
         if stated is None:
             return cls()
-        matrix = np.frombuffer(bytes(stated), "=i4")[:9]
+        matrix = np.frombuffer(stated, "=i4")[:9]
         a, b, c, d = (int(matrix[place]) for place in (0, 1, 3, 4))
         mirrored = a * d - b * c < 0
         if mirrored:

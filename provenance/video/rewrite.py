@@ -108,8 +108,9 @@ def rewrite(
         return copy_streams(video, out, progress=progress, metadata=metadata, location=location)
     job = _Job(video, encoding or near_input(video, out), out)
     if encoding is None and job.encoding.encoder != ENCODER_OF.get(video.info.codec):
-        why = f"{out.suffix} does not hold" if video.info.codec in ENCODER_OF else "nothing here encodes"
-        job.notes.insert(0, f"pictures encoded as {job.encoding.encoder}, since {why} {video.info.codec}")
+        job.notes.insert(
+            0, f"pictures encoded as {job.encoding.encoder}: {video.info.codec} cannot be kept in {out.suffix}"
+        )
     changer = _luma_changer(change, job.orientation) if change else None
     return job.run(changer, progress, metadata, location)
 
@@ -120,10 +121,13 @@ def near_input(video: Video, out: Path | None = None) -> Encoding:
     Its own codec where there is an encoder and the container of `out` holds it, else the container's usual one.
     """
     encoder = ENCODER_OF.get(video.info.codec, "libx264")
+    profile = same_profile(encoder, video.info.profile)
     if encoder == "rawvideo" and (out is None or out.suffix.lower() not in (".avi", ".mkv")):
         encoder = "libx264"  # elsewhere few layouts of samples are allowed, each under a name of its own
+    if encoder == "dnxhd" and not profile:
+        encoder = "libx264"  # the older profiles are for a few sizes and rates, each at bit rates of its own
     encoder = encoder if out is None or holds(out, encoder) else usual_encoder(out)
-    return Encoding(encoder, options=same_profile(encoder, video.info.profile))
+    return Encoding(encoder, options=profile if encoder == ENCODER_OF.get(video.info.codec) else {})
 
 
 def copy_streams(

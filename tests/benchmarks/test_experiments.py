@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from benchmarks.experiments.latent_noise import _linear_hits, _noises, _plain, _root, measure_noise, noise_report
+from benchmarks.experiments.latent_noise import (
+    _between_clips,
+    _between_frames,
+    _linear_hits,
+    _noises,
+    _plain,
+    _root,
+    measure_noise,
+    noise_report,
+)
 from benchmarks.experiments.speed import speed_report, timed
 from benchmarks.runs import Task
 
@@ -30,8 +39,13 @@ def test_marked_noise_has_the_moments_of_plain_noise():
 
 
 def test_correlations_of_noise_are_near_one_and_of_copies_are_not():
-    value, low, high = _root(np.full(50, 9.0))
-    assert (value, low, high) == (3, 3, 3)
+    plain = _plain(SHAPE, 60, np.random.default_rng(2)).reshape(60, *SHAPE)
+    copied = np.repeat(plain[:, :, :1], 2, axis=2)
+    twins = np.repeat(plain[:30], 2, axis=0)
+    for squares in (_between_frames(plain), _between_clips(plain)):
+        assert _root(squares)[0] == pytest.approx(1, abs=0.3)
+    assert _root(_between_frames(copied))[0] == pytest.approx(np.sqrt(4 * 16 * 16))
+    assert _root(_between_clips(twins))[0] == pytest.approx(np.sqrt(2048))
 
 
 @pytest.mark.slow
