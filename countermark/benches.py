@@ -149,7 +149,14 @@ def _damage(options: BenchOptions) -> str:
 def _media(options: BenchOptions) -> str:
     from benchmarks.experiments.media import run_media
 
-    run_media(options.out, workers=options.workers, progress=options.progress)
+    run_media(
+        options.out,
+        videos=options.videos,
+        use=options.use,
+        corpus=options.settings.corpus,
+        workers=options.workers,
+        progress=options.progress,
+    )
     return _written(options.out)
 
 
@@ -223,7 +230,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "media": Bench(
             "odd videos: read as FFmpeg reads them, signed without losing anything (needs ffmpeg)",
             _media,
-            _names("workers"),
+            _names("videos use workers"),
         ),
         "damage": Bench(
             "5000 randomly damaged files: what reaches whoever examines them", _damage, _names("clips workers seed")

@@ -247,11 +247,26 @@ class SigningDesk:
     repository: ManifestRepository
     notes: tuple[str, ...] = ()
 
-    def __call__(self, source: Path, out: Path, *, progress: Callable[[float], None] | None = None) -> SignReport:
+    def __call__(
+        self,
+        source: Path,
+        out: Path,
+        *,
+        progress: Callable[[float], None] | None = None,
+        on_loss: Callable[[str], None] | None = None,
+    ) -> SignReport:
         """Sign one file: see `provenance.sign.sign`."""
         from provenance.sign import sign
 
-        return sign(source, out, signer=self.signer, repository=self.repository, plan=self.plan, progress=progress)
+        return sign(
+            source,
+            out,
+            signer=self.signer,
+            repository=self.repository,
+            plan=self.plan,
+            progress=progress,
+            on_loss=on_loss,
+        )
 
 
 def signing_desk(

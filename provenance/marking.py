@@ -26,7 +26,7 @@ from provenance.sandbox.limits import Limits
 from provenance.sandbox.prescan import prescan
 from provenance.video import Video, VideoInfo, Window
 from provenance.video.encoding import Encoding
-from provenance.video.rewrite import LumaChange, RewriteReport, rewrite
+from provenance.video.rewrite import LumaChange, RewriteReport, foreseen, rewrite
 from provenance.watermarks.pixel import PixelWatermark, PixelWatermarkCheck
 
 SELF_CHECK_SECONDS = 4.8
@@ -68,10 +68,25 @@ class MarkedFile:
     fingerprint: bytes = field(repr=False)
 
 
-def look(path: Path, limits: Limits) -> VideoInfo:
-    """Pre-scan a file and read its description."""
-    prescan(path, limits)
-    return Video(path).info
+@dataclass(frozen=True)
+class Look:
+    """What is known before anything is written.
+
+    losses: what the output will not keep, or keeps in another form, one plain phrase each.
+    """
+
+    info: VideoInfo
+    losses: tuple[str, ...]
+
+
+def look(job: MarkingJob) -> Look:
+    """Pre-scan the file, read its description, and foresee what its new form cannot keep. Writes nothing."""
+    prescan(job.source, job.limits)
+    video = Video(job.source)
+    if job.streams:
+        refuse_too_small(video.info)
+    losses = foreseen(video, job.target, changes=bool(job.streams), encoding=job.encoding, location=job.keep_location)
+    return Look(video.info, losses)
 
 
 def refuse_too_small(info: VideoInfo) -> None:
@@ -235,4 +250,4 @@ def _refuse_unreadable(job: MarkingJob, readings: tuple[WatermarkEvidence, ...],
         )
 
 
-__all__ = ["AskedSigner", "MarkedFile", "MarkingJob", "look", "mark", "refuse_too_small", "seal"]
+__all__ = ["AskedSigner", "Look", "MarkedFile", "MarkingJob", "look", "mark", "refuse_too_small", "seal"]

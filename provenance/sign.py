@@ -30,7 +30,7 @@ from provenance.errors import CredentialError
 from provenance.evidence import OriginName, WatermarkEvidence
 from provenance.files import refuse_existing, refuse_same_file, written_beside
 from provenance.keys import PUBLIC, KeyStream
-from provenance.marking import AskedSigner, MarkedFile, MarkingJob, look, mark, refuse_too_small, seal
+from provenance.marking import AskedSigner, MarkedFile, MarkingJob, look, mark, seal
 from provenance.repository import ManifestRepository
 from provenance.sandbox.limits import Limits
 from provenance.sandbox.worker import Runner, Worker, warm_worker
@@ -111,31 +111,25 @@ def sign(
     plan: SigningPlan | None = None,
     runner: Runner | None = None,
     progress: Progress | None = None,
+    on_loss: Callable[[str], None] | None = None,
 ) -> SignReport:
     """Mark and sign `source` into `out`, and remember the manifest in `repository`.
 
     runner: where the file is touched; None takes this process's warm worker. progress: told the share done, 0 .. 1.
+    on_loss: told, before anything is written, each thing that the output will not keep; they stand in the report, too.
     Raises CannotRead, CannotWrite, OutputExists, CannotCarry, CredentialError, RepositoryError; then nothing is left
     behind but a reserved id.
     """
     plan, started = plan or SigningPlan(), time.monotonic()
     runner = runner or warm_worker(plan.limits)
     _refuse_early(source, out, plan)
-    info = runner.run(look, source, plan.limits)
-    if plan.streams:
-        refuse_too_small(info)
+    seen = runner.run(look, _job(source, out, 0, plan))
+    if on_loss is not None:
+        for loss in seen.losses:
+            on_loss(loss)
     with _beside(out, plan) as (marked_path, sealed_path):
         watermark_id = repository.reserve_id(int(Origin[plan.origin.upper()]), plan.watermark_id) if plan.streams else 0
-        job = MarkingJob(
-            source,
-            marked_path,
-            watermark_id,
-            plan.streams,
-            plan.strength_db,
-            plan.encoding,
-            plan.keep_location,
-            plan.limits,
-        )
+        job = _job(source, marked_path, watermark_id, plan)
         marked = runner.run(mark, job, progress=progress)
         bindings = _bindings(watermark_id if plan.streams else None, marked)
         manifest = _manifest(source, out, plan, marked, bindings)
@@ -200,6 +194,19 @@ def seal_generated(
         finally:
             sidecar_of(sealed_path).unlink(missing_ok=True)
     return SignedManifest(sealed.manifest_id, sealed.manifest_bytes, out, sidecar)
+
+
+def _job(source: Path, target: Path, watermark_id: int, plan: SigningPlan) -> MarkingJob:
+    return MarkingJob(
+        source,
+        target,
+        watermark_id,
+        plan.streams,
+        plan.strength_db,
+        plan.encoding,
+        plan.keep_location,
+        plan.limits,
+    )
 
 
 def _refuse_early(source: Path, out: Path, plan: SigningPlan) -> None:

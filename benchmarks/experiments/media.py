@@ -1,8 +1,9 @@
 """`bench media`: is what we read what a player shows, and does signing change the pictures' luma and nothing else?
 
-Every case of `benchmarks.media` is read by us and by FFmpeg's command line, then signed and verified as the commands
-do. What FFmpeg says of the file before and after is compared fact by fact: *kept*; *said*, where it changed and the
-report of signing names it; *lost*, where it changed without a word.
+Every case of `benchmarks.media`, or every clip that somebody names, is read by us and by FFmpeg's command line, then
+signed and verified as the commands do. What FFmpeg says of the file before and after is compared fact by fact: *kept*;
+*said*, where it changed and the report of signing names it; *lost*, where it changed without a word. A rewrite without
+watermark is weighed against FFmpeg's transcode with the same encoder and quality, and the signed file against it.
 """
 
 from __future__ import annotations
@@ -23,19 +24,23 @@ import cv2
 import numpy as np
 
 from benchmarks.experiments.chain import Checks
-from benchmarks.media import MediaCase, chosen, ffmpeg, run_ffmpeg
+from benchmarks.media import chosen, ffmpeg, run_ffmpeg
 from benchmarks.report import Report, Table, write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
+from benchmarks.videos import fingerprint_of, subjects
 from provenance.credentials.authority import own_authority_pem
 from provenance.credentials.signing import open_signer
 from provenance.credentials.trust import load_trust
-from provenance.errors import CountermarkError
+from provenance.errors import CountermarkError, UsageError
 from provenance.keys import PUBLIC
+from provenance.quality import psnr_of_error
 from provenance.repository import ManifestRepository
 from provenance.sign import SigningPlan, SignReport, sign
 from provenance.verify import verify
 from provenance.video import Video
 from provenance.video.container import has_alpha
+from provenance.video.encoding import Encoding
+from provenance.video.rewrite import near_input, rewrite
 from provenance.watermarks.pixel import PURPOSE
 
 SECOND_BEST = (".mp4", ".mkv")
@@ -44,6 +49,8 @@ SAME_TIME = 0.0015
 """Seconds: Matroska counts milliseconds."""
 SAME_PICTURE = 2.5
 """Mean difference of RGB values, out of 255: conversions of two versions of one library."""
+ARMS = ("read", "sign", "size")
+_FLAGS = {"b": "-b:v", "maxrate": "-maxrate:v", "profile": "-profile:v"}
 
 
 @dataclass(frozen=True)
@@ -63,14 +70,28 @@ def run_media(
     out: Path,
     *,
     names: Sequence[str] | None = None,
+    videos: str | None = None,
+    use: str | None = None,
+    corpus: Path | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Report:
-    """Measure every case (or those named); rows and report go into `out`. Raises NeedsExtra without FFmpeg."""
+    """Measure every case (or those named), or the clips that `videos` stands for; rows and report go into `out`.
+
+    Raises NeedsExtra without FFmpeg, UsageError and CannotRead for clips that are not there.
+    """
     ffmpeg()
-    cases = chosen(names)
-    tasks = [Task(case.name, ("read", "sign"), {"name": case.name}, seed_of(case.name, 0)) for case in cases]
-    settings: Row = {"experiment": "media", "cases": len(cases), "ffmpeg": _version()}
+    settings: Row = {"experiment": "media", "ffmpeg": _version()}
+    if videos is not None:
+        clips = [one for one in subjects(videos, use=use, corpus=corpus) if one.path is not None]
+        if not clips:
+            raise UsageError(f"{videos}: holds no files to sign", hint="name a folder, a pattern or a split")
+        tasks = [Task(one.name, ARMS, {"path": str(one.path)}, seed_of(one.name, 0)) for one in clips]
+        settings |= {"clips": fingerprint_of(clips)}
+    else:
+        cases = chosen(names)
+        tasks = [Task(case.name, ARMS, {"name": case.name}, seed_of(case.name, 0)) for case in cases]
+        settings |= {"cases": len(cases)}
     rows = run_tasks(tasks, measure_media, out, settings=settings, workers=workers, progress=progress)
     report = media_report(rows, settings)
     write_report(report, out)
@@ -78,14 +99,18 @@ def run_media(
 
 
 def measure_media(task: Task) -> list[Row]:
-    """Make one case, read it, sign it and verify it."""
-    (case,) = chosen([task.arguments["name"]])
+    """Make one case or take one clip, read it, sign it, verify it, and weigh what signing costs."""
     with tempfile.TemporaryDirectory(prefix="countermark-media-") as name:
-        folder = Path(name)
-        source = case.make(folder)
+        folder, watermark = Path(name), True
+        if "path" in task.arguments:
+            source = Path(task.arguments["path"])
+        else:
+            (case,) = chosen([task.arguments["name"]])
+            source, watermark = case.make(folder), case.watermark
         return [
             {"arm": "read", **_guarded(lambda: reading(source))},
-            {"arm": "sign", **_guarded(lambda: signing(case, source, folder))},
+            {"arm": "sign", **_guarded(lambda: signing(source, folder, watermark=watermark))},
+            {"arm": "size", **_guarded(lambda: sizes(source, folder))},
         ]
 
 
@@ -167,14 +192,14 @@ def small(frame: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.resize(frame, (width // 4, height // 4), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def signing(case: MediaCase, source: Path, folder: Path) -> Row:
+def signing(source: Path, folder: Path, *, watermark: bool = True) -> Row:
     """Sign as `countermark sign` does, verify, and compare every fact."""
     signer = open_signer(None, folder / "authority").signer
     trust = load_trust(None, own_authority_pem(folder / "authority"))
     repository = ManifestRepository(folder / "repository.sqlite")
-    plan = SigningPlan(streams=(PUBLIC.stream(PURPOSE),) if case.watermark else ())
+    plan = SigningPlan(streams=(PUBLIC.stream(PURPOSE),) if watermark else ())
     refusals: list[str] = []
-    for suffix in dict.fromkeys((case.suffix, *SECOND_BEST)):
+    for suffix in dict.fromkeys((source.suffix, *SECOND_BEST)):
         out = folder / f"signed{suffix}"
         try:
             report = sign(source, out, signer=signer, repository=repository, plan=plan)
@@ -198,6 +223,49 @@ def signing(case: MediaCase, source: Path, folder: Path) -> Row:
         "warnings": list(report.warnings),
         **facts,
     }
+
+
+def sizes(source: Path, folder: Path) -> Row:
+    """Weigh a rewrite without watermark against FFmpeg's transcode, and what was signed (`signing`) against it."""
+    signed = next(iter(sorted(folder.glob("signed.*"))), None)
+    if signed is None:
+        return {}
+    video, out = Video(source), folder / f"plain{signed.suffix}"
+    encoding = near_input(video, out)
+    rewritten = rewrite(video, out, None, encoding=encoding)
+    return {
+        "encoder": rewritten.encoder,
+        "input_bytes": source.stat().st_size,
+        "transcode_bytes": _transcoded(source, folder / f"ffmpeg{signed.suffix}", encoding, rewritten.pixel_format),
+        "plain_bytes": out.stat().st_size,
+        "signed_bytes": signed.stat().st_size,
+        "plain_psnr_db": _luma_psnr(video, Video(out)),
+    }
+
+
+def _transcoded(source: Path, out: Path, encoding: Encoding, pixel_format: str | None) -> int | None:
+    """Bytes of what FFmpeg makes of a file with the same encoder and quality, sound copied; None where it cannot."""
+    options = {_FLAGS.get(name, f"-{name}"): value for name, value in encoding.encoder_options().items()}
+    if pixel_format not in (None, "pal8"):
+        options["-pix_fmt"] = str(pixel_format)
+    words = [word for pair in options.items() for word in pair]
+    streams = ("-map", _main(source), "-map", "0:a?", "-c:a", "copy", "-fps_mode", "passthrough")
+    try:
+        run_ffmpeg("-noautorotate", "-i", str(source), *streams, "-c:v", encoding.encoder, *words, str(out))
+    except ValueError:
+        return None
+    return out.stat().st_size
+
+
+def _luma_psnr(first: Video, second: Video) -> float | None:
+    """PSNR of luma between two videos, frame by frame; None where they are the same or do not compare."""
+    squares, count = 0.0, 0
+    for one, other in zip(first.windows(), second.windows(), strict=False):
+        if one.luma.shape != other.luma.shape:
+            return None
+        squares += cv2.norm(one.luma.reshape(len(one), -1), other.luma.reshape(len(one), -1), cv2.NORM_L2SQR)
+        count += one.luma.size
+    return round(psnr_of_error(squares / count), 2) if squares else None
 
 
 def probed(path: Path) -> dict[str, Any]:
@@ -350,29 +418,58 @@ def compared(before: dict[str, Any], after: dict[str, Any], report: SignReport) 
 
 
 def media_report(rows: Sequence[Row], settings: Row) -> Report:
-    """Summarise the rows: one line per case, no cell silently absent."""
+    """Summarise the rows: one line per file, no cell silently absent."""
     names = list(dict.fromkeys(row["task"] for row in rows))
-    lines, right, lost = [], 0, 0
+    lines: list[tuple[str, ...]] = []
+    right, lost = 0, 0
     for name in names:
-        read = next(row for row in rows if row["task"] == name and row["arm"] == "read")
-        signed = next(row for row in rows if row["task"] == name and row["arm"] == "sign")
+        read, signed, size = (next(row for row in rows if row["task"] == name and row["arm"] == arm) for arm in ARMS)
         cells = _cells(read, signed)
         missing = [fact.name for fact in FACTS if signed.get(fact.name) == "lost"]
         said = [fact.name for fact in FACTS if signed.get(fact.name) == "said"]
         lost += len(missing)
-        right += all(cell == "yes" for cell in cells) and not missing
-        lines.append((name, *cells, ", ".join(missing) or "nothing", ", ".join(said) or "nothing"))
+        right += not {"NO", "failed", "refused"} & set(cells) and not missing
+        words = ", ".join(missing) or "nothing", ", ".join(said) or "nothing"
+        lines.append((name, *cells, *words, *_weights(size)))
     header = (
-        "case", "frames", "times", "pictures", "signed as", "watermark", "credentials", "lost", "changed and said",
+        "file", "frames", "times", "pictures", "signed as", "watermark", "credentials", "lost", "changed and said",
+        "rewrite / transcode", "watermark adds", "signed / input",
     )  # fmt: skip
     failed = sum("error" in row for row in rows)
     summary = (
-        f"{len(names)} cases; {failed} failed; {lost} facts lost without a word.",
+        f"{right} of {len(names)} files are right in every cell; {failed} cells failed; {lost} facts lost in silence.",
         f"Frames, times and pictures against FFmpeg {settings['ffmpeg']}, read by the same file.",
+        *_weighed([row for row in rows if row["arm"] == "size" and "plain_bytes" in row]),
     )
     table = Table("What becomes of odd videos", header, tuple(lines))
-    return Report(
-        "The media matrix", summary, (table,), (), settings, {"rows": list(rows), "lost": lost, "failed": failed}
+    results = {"rows": list(rows), "lost": lost, "failed": failed, "right": right}
+    return Report("The media matrix", summary, (table,), (), settings, results)
+
+
+def _weights(size: Row) -> tuple[str, str, str]:
+    """The cells of one file that say what it weighs."""
+    if "plain_bytes" not in size:
+        return ("failed" if "error" in size else "not signed",) * 3
+    plain, transcode = size["plain_bytes"], size["transcode_bytes"]
+    return (
+        f"{plain / transcode:.2f}" if transcode else "FFmpeg cannot",
+        f"{100 * (size['signed_bytes'] / plain - 1):+.0f} %",
+        f"{size['signed_bytes'] / size['input_bytes']:.2f}",
+    )
+
+
+def _weighed(sizes: Sequence[Row]) -> tuple[str, ...]:
+    """Sentences on medians and extremes of sizes."""
+    if not sizes:
+        return ()
+    against = [row["plain_bytes"] / row["transcode_bytes"] for row in sizes if row["transcode_bytes"]]
+    costs = [100 * (row["signed_bytes"] / row["plain_bytes"] - 1) for row in sizes]
+    grown = [row["signed_bytes"] / row["input_bytes"] for row in sizes]
+    return (
+        f"A rewrite without watermark weighs {np.median(against):.2f} times FFmpeg's transcode with the same encoder "
+        f"and quality in the median (at most {max(against):.2f}); the watermark and the credentials add "
+        f"{np.median(costs):.0f} % (at most {max(costs):.0f} %); signed files weigh {np.median(grown):.2f} times the "
+        "input.",
     )
 
 

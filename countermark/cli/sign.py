@@ -92,15 +92,30 @@ def sign(
             for path in (source, out):
                 options.refuse_foreign_name(path)
             options.make_parent(out)
+            losses = _Losses(session, out)
             with session.progress(source.name) as advance:
-                report = desk(source, out, progress=advance)
+                report = desk(source, out, progress=advance, on_loss=losses)
         except CountermarkError as error:
             session.fail(error)
         else:
-            _tell(session, report)
+            _tell(session, report, losses.said)
 
 
-def _tell(session: Session, report: SignReport) -> None:
+class _Losses:
+    """Says what an output will not keep, as soon as it is known."""
+
+    def __init__(self, session: Session, out: Path) -> None:
+        self._session, self._out = session, out
+        self.said: list[str] = []
+
+    def __call__(self, loss: str) -> None:
+        from countermark.report import printable
+
+        self.said.append(loss)
+        self._session.say(printable(f"{self._out}: {loss}", PATH_LIMIT))
+
+
+def _tell(session: Session, report: SignReport, said: list[str]) -> None:
     from countermark.report import printable
 
     marked = "no watermark" if report.watermark_id is None else f"id {report.watermark_id:016x}"
@@ -108,19 +123,17 @@ def _tell(session: Session, report: SignReport) -> None:
     if report.sidecar is not None:
         session.wrote(report.sidecar, "its credentials")
     for warning in report.warnings:
-        session.say(printable(f"{report.path}: {warning}", PATH_LIMIT))
+        if warning not in said:
+            session.say(printable(f"{report.path}: {warning}", PATH_LIMIT))
     if report.psnr_db is not None:
         session.detail(f"luma PSNR {report.psnr_db:.1f} dB before encoding")
     session.detail(f"manifest {report.manifest_id}, {report.seconds:.1f} s")
 
 
 def _encoding(codec: str | None, crf: float | None, preset: str | None) -> Encoding | None:
-    from provenance.errors import UsageError
     from provenance.video.encoding import Encoding
 
-    if codec is None:
-        if crf is not None or preset is not None:
-            raise UsageError("--crf and --preset need --codec", hint="for example --codec libx264 --crf 18")
+    if codec is None and crf is None and preset is None:
         return None
     return Encoding(codec, crf, preset or "medium")
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import av
 import av.error
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 
 from provenance.errors import CannotRead
 from provenance.video.hdr import Mastering
 from provenance.video.orientation import AS_CODED, Orientation
+from provenance.video.side_data import side_data_of
 
 STILL_CODECS = frozenset({"png", "mjpeg", "webp", "tiff", "bmp", "jpeg2000", "jpegxl"})
 MAX_PIXELS = 8192 * 8192
@@ -70,7 +71,7 @@ class VideoInfo:
             raise CannotRead(f"{self.path}: has no pictures", hint="only files with a video stream can be examined")
 
 
-_GUARDS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+_GUARDS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)}
 
 
 @contextlib.contextmanager
@@ -80,7 +81,8 @@ def opened(path: Path, **options: Any) -> Iterator[av.container.InputContainer]:
     try:
         with av.open(str(path), metadata_errors="replace", options=_GUARDS, **options) as container:
             for stream in container.streams.video:
-                stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+                if stream.codec_context is not None:
+                    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             yield container
     except av.error.FFmpegError as error:
         raise CannotRead(
@@ -94,7 +96,7 @@ def refuse_unreadable(path: Path) -> None:
         if path.is_dir():
             raise CannotRead(f"{path}: is a folder", hint="name a file, or the files in it")
         if not path.exists():
-            raise CannotRead(f"{path}: there is no such file", hint="is the name spelled right?")
+            raise _missing(path)
         if not path.is_file():
             raise CannotRead(
                 f"{path}: is no regular file", hint="pipes and devices cannot be examined; save it to a file first"
@@ -107,13 +109,20 @@ def refuse_unreadable(path: Path) -> None:
         raise CannotRead(f"{path}: cannot be opened ({error.strerror})", hint="is it yours to read?") from error
 
 
+def _missing(path: Path) -> CannotRead:
+    if path.is_symlink():
+        return CannotRead(f"{path}: is a link that leads nowhere", hint="what it stood for was moved or deleted")
+    return CannotRead(f"{path}: there is no such file", hint="is the name spelled right?")
+
+
 def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
     """Read the description of the first video stream; decodes one frame to learn how it is shown."""
     if not container.streams.video:
         raise CannotRead(f"{path}: has no video stream", hint="sound alone cannot be examined")
     stream = main_video(container)
     first = _first_frame(path, container)
-    orientation = Orientation.of(first, path)
+    pieces = None if stream.codec_context.name in STILL_CODECS else side_data_of(first)
+    orientation = Orientation.of(first, pieces, path)
     width, height = orientation.coded_size(first.width, first.height)
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     duration = _duration(stream, container)
@@ -139,7 +148,7 @@ def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
         profile=stream.profile,
         transparent=_is_transparent(stream, first),
         interlaced=bool(first.interlaced_frame),
-        mastering=Mastering.of(first),
+        mastering=Mastering.of(pieces),
     )
 
 
@@ -169,8 +178,21 @@ def is_full_range(frame: av.VideoFrame) -> bool:
     )
 
 
+def skip_others(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> None:
+    """Let the packets of all other streams pass unread: what is packed in them is not unpacked."""
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
+
+
 def _first_frame(path: Path, container: av.container.InputContainer) -> av.VideoFrame:
-    for frame in container.decode(main_video(container)):
+    stream = main_video(container)
+    if stream.codec_context is None:
+        raise CannotRead(
+            f"{path}: its pictures are of a kind that cannot be decoded", hint="convert it to H.264 in .mp4"
+        )
+    skip_others(container, stream)
+    for frame in container.decode(stream):
         return frame
     raise CannotRead(f"{path}: no frame of it can be decoded", hint="is the file complete?")
 
@@ -192,7 +214,11 @@ def _reason(error: av.error.FFmpegError, path: Path) -> str:
         return "animated WebP is not supported; convert it to GIF or MP4"
     if error.errno == errno.ENOMEM:
         return "it asks for more memory than there is"
-    if error.errno == errno.EINVAL or isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, av.error.PatchWelcomeError):
+        return "it is of a kind that cannot be decoded"
+    if isinstance(error, av.error.EOFError):
+        return "it breaks off too early"
+    if error.errno in (errno.EINVAL, errno.EBUSY) or isinstance(error, av.error.InvalidDataError):
         return "it is damaged, or no video at all"
     return (error.strerror or "damaged").lower()
 

@@ -72,27 +72,30 @@ _NEAR_INPUT = MappingProxyType(
     {"libx264": 17, "libx265": 19, "libsvtav1": 22, "libvpx": 8, "libvpx-vp9": 20, "mpeg4": 2, "mpeg2video": 2}
 )
 """Quality that keeps a re-encode near its input, on each encoder's own scale."""
+SCALED = frozenset({*_NEAR_INPUT, "libx264rgb", "mjpeg", "libwebp"})
+"""Encoders whose quality can be chosen by one number."""
 
 
 @dataclass(frozen=True)
 class Encoding:
     """How frames are encoded.
 
-    codec: an encoder (`libx264`, `libx265`, `libsvtav1`, `libvpx-vp9`, …) or a codec (`h264`, `x265`, `av1`, …).
+    codec: an encoder (`libx264`, `libx265`, `libsvtav1`, `libvpx-vp9`, …) or a codec (`h264`, `x265`, `av1`, …); None
+        is the input's own, which a rewrite settles when it has seen the input.
     crf: constant quality on the encoder's own scale, lower is better; None takes one that keeps quality near the input.
     preset: speed as x264 names it, `ultrafast` to `veryslow`; translated for the other encoders.
     pixel_format: None keeps the source's, or the nearest that the encoder takes.
     options: further private options of the encoder, as FFmpeg names them.
     """
 
-    codec: str = "libx264"
+    codec: str | None = "libx264"
     crf: float | None = None
     preset: str = "medium"
     pixel_format: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.encoder not in av.codecs_available:
+        if self.codec is not None and self.encoder not in av.codecs_available:
             raise UnknownName("encoder", self.codec, [*sorted(set(ENCODER_OF.values())), *_SHORT_NAMES])
         if self.preset not in _SPEED:
             raise UnknownName("preset", self.preset, _SPEED)
@@ -100,10 +103,14 @@ class Encoding:
             raise UsageError(
                 f"a quality of {self.crf:g} is out of range", hint="crf runs from 0 (best) to 51 or 63 (worst)"
             )
+        if self.crf is not None and self.codec is not None and self.encoder not in SCALED:
+            raise UsageError(f"{self.encoder} has no such scale of quality", hint="leave --crf out")
 
     @property
     def encoder(self) -> str:
-        """The name of the encoder."""
+        """The name of the encoder. ValueError where the codec is the input's own."""
+        if self.codec is None:
+            raise ValueError("the codec of the input is not known yet")
         return _SHORT_NAMES.get(self.codec, ENCODER_OF.get(self.codec, self.codec))
 
     @property
@@ -190,12 +197,22 @@ _MUXERS = MappingProxyType(
 )
 
 
-def holds(path: Path, encoder: str) -> bool:
-    """Whether a container, named by its suffix, holds what an encoder writes; True where that is not known."""
+@contextlib.contextmanager
+def rehearsed(path: Path) -> Iterator[av.container.OutputContainer | None]:
+    """Open a container in memory, of the kind that the suffix names, to try what it holds; None for other kinds."""
     muxer = _MUXERS.get(path.suffix.lower())
     if muxer is None:
-        return True
+        yield None
+        return
     with av.open(io.BytesIO(), "w", format=muxer) as container:
+        yield container
+
+
+def holds(path: Path, encoder: str) -> bool:
+    """Whether a container, named by its suffix, holds what an encoder writes; True where that is not known."""
+    with rehearsed(path) as container:
+        if container is None:
+            return True
         try:
             container.add_mux_stream(encoder)
         except ValueError:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-
-import av
-
-from provenance.video.side_data import side_data_of
 
 
 @dataclass(frozen=True)
@@ -24,9 +21,9 @@ class Mastering:
     light_level: tuple[int, int] | None = None
 
     @classmethod
-    def of(cls, frame: av.VideoFrame) -> Mastering | None:
-        """What is stated of a decoded frame; None where nothing is."""
-        known = side_data_of(frame) or {}
+    def of(cls, pieces: Mapping[str, bytes] | None) -> Mastering | None:
+        """What a decoded frame's side data (`side_data_of`) state; None where they state nothing."""
+        known = pieces or {}
         display, light = known.get("MASTERING_DISPLAY_METADATA"), known.get("CONTENT_LIGHT_LEVEL")
         if display is None and light is None:
             return None

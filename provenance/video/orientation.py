@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 from PIL import Image
-
-from provenance.video.side_data import side_data_of
 
 _EXIF_TAG = 0x0112
 _EXIF = {2: (0, True), 3: (180, False), 4: (180, True), 5: (90, True), 6: (270, False), 7: (270, True), 8: (90, False)}
@@ -29,9 +28,11 @@ class Orientation:
     matrix: tuple[int, ...] | None = None
 
     @classmethod
-    def of(cls, frame: av.VideoFrame, path: Path) -> Orientation:
-        """What a file says of a decoded frame; angles between the four are rounded to the nearest."""
-        pieces = side_data_of(frame)
+    def of(cls, frame: av.VideoFrame, pieces: Mapping[str, bytes] | None, path: Path) -> Orientation:
+        """What a file says of a decoded frame and its side data (`side_data_of`).
+
+        Angles between the four are rounded to the nearest.
+        """
         if pieces is None:
             return cls(*_EXIF.get(_exif_orientation(path), (round(frame.rotation / 90) * 90 % 360, False)))
         stated = pieces.get("DISPLAYMATRIX")

@@ -34,16 +34,27 @@ def _segment_without_place(segment: bytes) -> bytes:
         return b"" if b"GPS" in content else segment
     if not content.startswith(_EXIF):
         return segment
-    exif = Image.Exif()
-    try:
-        exif.load(content)
-        if _GPS_DIRECTORY not in exif:
-            return segment
-        del exif[_GPS_DIRECTORY]
-        content = exif.tobytes()
-    except (SyntaxError, ValueError, KeyError, OSError):  # a block that cannot be read may say anything
+    bare = without_place_in_exif(content)
+    if bare == content:
+        return segment
+    if not bare:
         return b""
+    content = bare
     return segment[:2] + (len(content) + 2).to_bytes(2, "big") + content
 
 
-__all__ = ["names_a_place", "without_place"]
+def without_place_in_exif(block: bytes) -> bytes:
+    """Return an Exif block without its GPS tags; empty where it cannot be read, since it may say anything."""
+    exif = Image.Exif()
+    try:
+        exif.load(block)
+        if _GPS_DIRECTORY not in exif:
+            return block
+        del exif[_GPS_DIRECTORY]
+        bare = exif.tobytes()
+    except (SyntaxError, ValueError, KeyError, OSError):
+        return b""
+    return bare if block.startswith(_EXIF) else bare.removeprefix(_EXIF)
+
+
+__all__ = ["names_a_place", "without_place", "without_place_in_exif"]

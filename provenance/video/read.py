@@ -15,7 +15,7 @@ import numpy as np
 from provenance.errors import CannotRead
 from provenance.video.clip import Clip, Window, luma_of
 from provenance.video.clock import FrameClock
-from provenance.video.container import VideoInfo, describe, is_full_range, main_video, opened
+from provenance.video.container import VideoInfo, describe, is_full_range, main_video, opened, skip_others
 
 UNSPECIFIED = 2  # ITU-T H.273, table 4
 WINDOW_PIXELS = 16 * 1920 * 1080  # a window holds at most this many pixels, and at least one frame
@@ -75,6 +75,7 @@ class Video:
         """Yield decoded frames with their time in seconds from the first frame, strictly increasing."""
         with opened(self.path) as container:
             stream = main_video(container)
+            skip_others(container, stream)
             stream.thread_type = "AUTO"
             clock = FrameClock(Fraction(stream.average_rate or stream.guessed_rate or 25))
             last = -1.0

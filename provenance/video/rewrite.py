@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +17,8 @@ import av.error
 import numpy as np
 from av.codec.context import Flags
 
-from provenance.errors import CannotRead, CannotWrite
+from provenance.errors import CannotRead, CannotWrite, UsageError
+from provenance.video import still
 from provenance.video.clock import FrameClock
 from provenance.video.container import VideoInfo, has_alpha, is_full_range, main_video, opened
 from provenance.video.encoding import (
@@ -29,6 +30,7 @@ from provenance.video.encoding import (
     created,
     encoder_time_base,
     holds,
+    rehearsed,
     same_profile,
     stating,
     usual_encoder,
@@ -45,7 +47,9 @@ from provenance.video.pixels import (
     with_rgb_luma,
     within_range,
 )
+from provenance.video.places import without_place
 from provenance.video.read import Video, luma_plane
+from provenance.video.still import is_still_suffix
 from provenance.video.streams import (
     add_copies,
     copied,
@@ -67,6 +71,8 @@ Progress = Callable[[float], None]
 
 _STATES_ASPECT = frozenset({"h264", "libx264", "hevc", "libx265", "mpeg4", "mpeg2video"})
 """Codecs and encoders whose streams state the sample aspect themselves."""
+_HOLD_MUCH = (".mp4", ".mov", ".mkv")
+"""Containers that are named where another one cannot keep a codec."""
 _log = logging.getLogger(__name__)
 
 
@@ -104,21 +110,72 @@ def rewrite(
     that say where it was filmed.
     The output is written where `out` says, without a detour: callers wrap it in `written_beside`.
     """
+    if video.info.is_still and is_still_suffix(out):
+        return _rewrite_still(video, out, change, encoding, metadata, location)
     if change is None and encoding is None:
         return copy_streams(video, out, progress=progress, metadata=metadata, location=location)
-    job = _Job(video, encoding or near_input(video, out), out)
-    if encoding is None and job.encoding.encoder != ENCODER_OF.get(video.info.codec):
-        job.notes.insert(
-            0, f"pictures encoded as {job.encoding.encoder}: {video.info.codec} cannot be kept in {out.suffix}"
-        )
+    job = _job(video, out, encoding)
     changer = _luma_changer(change, job.orientation) if change else None
     return job.run(changer, progress, metadata, location)
 
 
-def near_input(video: Video, out: Path | None = None) -> Encoding:
+def foreseen(
+    video: Video, out: Path, *, changes: bool, encoding: Encoding | None = None, location: bool = True
+) -> tuple[str, ...]:
+    """Say what `rewrite` will not keep, one plain phrase each, before it writes anything.
+
+    changes: whether pictures are to be changed. What comes to light on the way, as a size that changes in mid-stream,
+    stands in the report of `rewrite` alone. Raises CannotWrite for what it would refuse.
+    """
+    if video.info.is_still and is_still_suffix(out):
+        return still.foreseen(video.info, out).notes if changes or encoding else _left_inside(video.info, location)
+    copies = not changes and encoding is None
+    if copies and not _can_copy(video, out):
+        raise _cannot_hold(video, out)
+    notes = _lost_by_copying(video.info, out, location) if copies else tuple(_job(video, out, encoding).notes)
+    return (*notes, *_streams_left_out(video, out, keep_video=copies))
+
+
+def _streams_left_out(video: Video, out: Path, *, keep_video: bool) -> tuple[str, ...]:
+    with opened(video.path) as source, rehearsed(out) as target:
+        return () if target is None else add_copies(source, target, keep_video=keep_video)[1]
+
+
+def _job(video: Video, out: Path, encoding: Encoding | None) -> _Job:
+    chosen = encoding if encoding is not None and encoding.codec is not None else near_input(video, out, encoding)
+    job = _Job(video, chosen, out)
+    info, encoder = video.info, job.encoding.encoder
+    if chosen is not encoding and encoder != ENCODER_OF.get(info.codec):
+        kept_by = next((one for one in _HOLD_MUCH if holds(out.with_suffix(one), ENCODER_OF.get(info.codec, ""))), None)
+        way_out = f"; {kept_by} keeps it" if kept_by not in (None, out.suffix.lower()) else ""
+        job.notes.insert(0, f"pictures encoded as {encoder}: {info.codec} cannot be kept in {out.suffix}{way_out}")
+    return job
+
+
+def _rewrite_still(
+    video: Video, out: Path, change: LumaChange | None, encoding: Encoding | None, metadata: bool, location: bool
+) -> RewriteReport:
+    """Write one picture; where nothing is to change it is copied, byte for byte."""
+    info = video.info
+    if encoding is not None:
+        raise UsageError(
+            f"{video.path}: a picture is written as its suffix says", hint="leave out --codec, --crf and --preset"
+        )
+    if change is None:
+        data = video.path.read_bytes()
+        out.write_bytes(data if location and metadata else without_place(data))
+        return RewriteReport(out, 1, 0.0, None, None, _left_inside(info, location))
+    outlook = still.foreseen(info, out)
+    changed = change
+    still.rewrite_still(info, out, lambda luma: changed(luma, 0.0, 8), metadata=metadata, location=location)
+    return RewriteReport(out, 1, 0.0, outlook.format.lower(), outlook.pixel_format, outlook.notes)
+
+
+def near_input(video: Video, out: Path | None = None, wish: Encoding | None = None) -> Encoding:
     """Return the encoding that stays nearest to the input.
 
     Its own codec where there is an encoder and the container of `out` holds it, else the container's usual one.
+    wish: what else is asked for: quality, speed, pixel format. Raises UsageError where the codec has no such quality.
     """
     encoder = ENCODER_OF.get(video.info.codec, "libx264")
     profile = same_profile(encoder, video.info.profile)
@@ -127,7 +184,9 @@ def near_input(video: Video, out: Path | None = None) -> Encoding:
     if encoder == "dnxhd" and not profile:
         encoder = "libx264"  # the older profiles are for a few sizes and rates, each at bit rates of its own
     encoder = encoder if out is None or holds(out, encoder) else usual_encoder(out)
-    return Encoding(encoder, options=profile if encoder == ENCODER_OF.get(video.info.codec) else {})
+    options = profile if encoder == ENCODER_OF.get(video.info.codec) else {}
+    wish = wish or Encoding(None)
+    return replace(wish, codec=encoder, options={**options, **wish.options})
 
 
 def copy_streams(
@@ -140,10 +199,7 @@ def copy_streams(
         copies, dropped = add_copies(source, target, keep_video=True)
         main = main_video(source)
         if main.index not in copies:
-            raise CannotWrite(
-                f"{out}: this container cannot hold {info.codec} video",
-                hint="keep the suffix of the input, or use .mkv",
-            )
+            raise _cannot_hold(video, out)
         if metadata:
             target.metadata.update(kept_tags(source, location=location))
             target.set_chapters(source.chapters())
@@ -154,10 +210,30 @@ def copy_streams(
                 packet = place_removed(packet) if info.codec == "mjpeg" and not location else packet
             packet.stream = copies[packet.stream.index]
             target.mux(packet)
-    dropped = (*dropped, *_aspect_lost(info, out, info.codec))
-    if info.is_still and info.codec != "mjpeg" and not location:
-        dropped = (*dropped, "tags inside the picture were copied, and may say where it was taken")
+    dropped = (*_lost_by_copying(info, out, location), *dropped)
     return RewriteReport(out, count, info.duration_seconds or 0.0, None, None, dropped)
+
+
+def _can_copy(video: Video, out: Path) -> bool:
+    """Whether the container holds the pictures as they are coded; True where that is not known."""
+    with opened(video.path) as source, rehearsed(out) as target:
+        return target is None or main_video(source).index in add_copies(source, target, keep_video=True)[0]
+
+
+def _cannot_hold(video: Video, out: Path) -> CannotWrite:
+    return CannotWrite(
+        f"{out}: this container cannot hold {video.info.codec} video", hint="keep the suffix of the input, or use .mkv"
+    )
+
+
+def _lost_by_copying(info: VideoInfo, out: Path, location: bool) -> tuple[str, ...]:
+    return (*_aspect_lost(info, out, info.codec), *(_left_inside(info, location) if info.is_still else ()))
+
+
+def _left_inside(info: VideoInfo, location: bool) -> tuple[str, ...]:
+    if location or info.codec == "mjpeg":
+        return ()
+    return ("tags inside the picture were copied, and may say where it was taken",)
 
 
 def transcode(
@@ -180,6 +256,8 @@ class _Job:
     def __init__(self, video: Video, encoding: Encoding, out: Path, size: tuple[int, int] | None = None) -> None:
         self.video, self.encoding, self.out = video, encoding, out
         info = video.info
+        if is_still_suffix(out):
+            raise CannotWrite(f"{out}: a picture cannot hold a video", hint="write .mp4, .mov or .mkv")
         self.notes = [*_aspect_lost(info, out, encoding.encoder)]
         self.turn_pixels = not info.orientation.is_as_coded and not states_rotation(out)
         if self.turn_pixels:
@@ -356,6 +434,7 @@ __all__ = [
     "LumaChange",
     "RewriteReport",
     "copy_streams",
+    "foreseen",
     "near_input",
     "rewrite",
     "states_rotation",

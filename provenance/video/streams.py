@@ -57,10 +57,16 @@ def add_copies(
         if copy is None and _is_made_anew(stream, source, target):
             continue
         if copy is None:
-            dropped.append(f"{stream.type} track {stream.index} left out")
+            dropped.append(_left_out(stream, target))
         else:
             copies[stream.index] = copy
     return copies, tuple(dropped)
+
+
+def _left_out(stream: Any, target: Any) -> str:
+    codec = f" ({stream.codec_context.name})" if stream.codec_context is not None else ""
+    way_out = "; .mkv keeps it" if stream.type in ("audio", "subtitle") and target.format.name != "matroska" else ""
+    return f"{stream.type} track {stream.index}{codec} left out: this container cannot hold it{way_out}"
 
 
 def _is_made_anew(stream: Any, source: Any, target: Any) -> bool:

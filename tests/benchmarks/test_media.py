@@ -42,7 +42,7 @@ def test_what_is_read_is_what_a_player_shows(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case.name not in REFUSED], ids=lambda case: case.name)
 def test_signing_changes_the_luma_and_says_what_else(case: MediaCase, tmp_path: Path) -> None:
     source = case.make(tmp_path)
-    read, signed = reading(source), signing(case, source, tmp_path)
+    read, signed = reading(source), signing(source, tmp_path, watermark=case.watermark)
     assert (read["frames_equal"], read["times_equal"], read["pictures_equal"]) == (True, True, True), read
     assert [fact.name for fact in FACTS if signed[fact.name] == "lost"] == [], signed
     assert (signed["watermark"], signed["credentials"]) == (True, True), signed
@@ -52,7 +52,7 @@ def test_signing_changes_the_luma_and_says_what_else(case: MediaCase, tmp_path: 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_what_cannot_be_kept_is_refused_by_name(name: str, tmp_path: Path) -> None:
     (case,) = chosen([name])
-    row = signing(case, case.make(tmp_path), tmp_path)
+    row = signing(case.make(tmp_path), tmp_path)
     assert len(row["refused"]) == 3
     assert all("animated WebP" in line or "shines through" in line for line in row["refused"])
     assert list(tmp_path.glob("signed*")) == []
@@ -80,6 +80,7 @@ def test_no_cell_is_silently_absent() -> None:
     rows = [
         {"task": "one", "arm": "read", "error": "ValueError: no"},
         {"task": "one", "arm": "sign", "refused": [".mp4: no"]},
+        {"task": "one", "arm": "size"},
     ]
     (line,) = media_report(rows, {"ffmpeg": "7"}).tables[0].rows
     assert line[:7] == ("one", "failed", "failed", "failed", "refused", "refused", "refused")

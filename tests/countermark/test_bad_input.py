@@ -333,6 +333,15 @@ class TestStandardInput:
         assert files_in(tmp_path) == set()
 
 
+def test_what_the_output_will_not_keep_is_said_once(call, small_clip: Path, tmp_path: Path) -> None:
+    small_clip.rename(tmp_path / "in.mkv")
+    done = call("sign", "in.mkv", "-o", "out.webm", "--codec", "prores")
+    assert done.returncode == 3
+    done = call("sign", "in.mkv", "-o", "out.webm", "--no-watermark", "--crf", "30")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("out.webm: pictures encoded as libvpx-vp9: h264 cannot be kept in .webm") == 1
+
+
 @pytest.mark.parametrize("prompt", ["", "   ", "42 !!"])
 def test_an_empty_prompt_is_refused(call, prompt: str, tmp_path: Path) -> None:
     done = call("generate", prompt, "-o", "x.mp4")

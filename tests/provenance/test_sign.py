@@ -97,6 +97,24 @@ def signed(folder: Path, source: Path, signer: Signer, repository: ManifestRepos
         yield sign(source, folder / "signed.mp4", signer=signer, repository=repository, plan=plan, runner=worker)
 
 
+def test_losses_are_told_before_anything_is_written(
+    source: Path, tmp_path: Path, signer: Signer, repository: ManifestRepository
+) -> None:
+    told: list[tuple[str, list[Path]]] = []
+    report = sign(
+        source,
+        tmp_path / "out.webm",
+        signer=signer,
+        repository=repository,
+        plan=SigningPlan(streams=(), encoding=Encoding(None, 40)),
+        runner=InProcess(),
+        on_loss=lambda loss: told.append((loss, list(tmp_path.iterdir()))),
+    )
+    assert [loss for loss, _ in told] == list(report.warnings)
+    assert ["aac" in loss for loss, _ in told] == [False, True]
+    assert [written for _, written in told] == [[], []]
+
+
 def credentials(path: Path, folder: Path) -> CredentialsEvidence:
     trust = load_trust(None, own_authority_pem(folder / "authority"))
     (found,) = CredentialsCheck(trust).examine(path)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from provenance.errors import CannotRead
+from provenance.errors import CannotRead, CannotWrite, UsageError
 from provenance.video import Clip, Video
 from provenance.video.encoding import Encoding
-from provenance.video.rewrite import rewrite
+from provenance.video.rewrite import foreseen, rewrite
 
 MakeVideo = Callable[..., Path]
 
@@ -143,7 +143,49 @@ def test_an_encoding_may_be_asked_for(tmp_path: Path, make_video: MakeVideo) -> 
     report = rewrite(Video(source), tmp_path / "out.webm", brighter, encoding=Encoding("vp9", 30))
     info = Video(tmp_path / "out.webm").info
     assert (report.encoder, info.codec) == ("libvpx-vp9", "vp9")
-    assert report.dropped == ("audio track 1 left out",)  # WebM holds no AAC
+    assert report.dropped == ("audio track 1 (aac) left out: this container cannot hold it; .mkv keeps it",)
+
+
+def test_a_quality_may_be_asked_for_without_a_codec(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.mp4")
+    sizes = []
+    for crf in (10, 40):
+        report = rewrite(Video(source), tmp_path / f"{crf}.mp4", brighter, encoding=Encoding(None, crf))
+        assert report.encoder == "libx264"
+        sizes.append((tmp_path / f"{crf}.mp4").stat().st_size)
+    assert sizes[0] > 2 * sizes[1]
+
+
+def test_a_codec_without_such_a_scale_says_so(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.mov", codec="png", pixel_format="rgb24", audio=False)
+    with pytest.raises(UsageError, match="png has no such scale"):
+        rewrite(Video(source), tmp_path / "out.mov", brighter, encoding=Encoding(None, 20))
+    with pytest.raises(UsageError, match="prores_ks has no such scale"):
+        Encoding("prores", 20)
+
+
+class TestForeseen:
+    """What the output will not keep is known before anything is written."""
+
+    def test_nothing_where_all_is_kept(self, tmp_path: Path, make_video: MakeVideo) -> None:
+        video = Video(make_video(tmp_path / "in.mp4"))
+        for changes in (True, False):
+            assert foreseen(video, tmp_path / "out.mp4", changes=changes) == ()
+
+    def test_tracks_codec_and_aspect(self, tmp_path: Path, make_video: MakeVideo) -> None:
+        video = Video(make_video(tmp_path / "in.mp4"))
+        notes = foreseen(video, tmp_path / "out.webm", changes=True)
+        assert notes == (
+            "pictures encoded as libvpx-vp9: h264 cannot be kept in .webm; .mp4 keeps it",
+            "audio track 1 (aac) left out: this container cannot hold it; .mkv keeps it",
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+        assert rewrite(video, tmp_path / "out.webm", brighter).dropped == notes
+
+    def test_what_would_be_refused_is_refused(self, tmp_path: Path, make_video: MakeVideo) -> None:
+        video = Video(make_video(tmp_path / "in.mp4", audio=False))
+        with pytest.raises(CannotWrite, match="cannot hold h264"):
+            foreseen(video, tmp_path / "out.webm", changes=False)
 
 
 def test_the_share_done_grows_to_the_end(tmp_path: Path, make_video: MakeVideo) -> None:
@@ -213,10 +255,10 @@ def photograph(path: Path) -> Path:
     return path
 
 
-def test_a_turned_photograph_is_written_upright(tmp_path: Path) -> None:
-    source, out = photograph(tmp_path / "in.jpg"), tmp_path / "out.jpg"
+def test_a_turned_photograph_is_written_upright_as_a_video(tmp_path: Path) -> None:
+    source, out = photograph(tmp_path / "in.jpg"), tmp_path / "out.avi"
     report = rewrite(Video(source), out, brighter)
-    assert "upright" in report.dropped[0]
+    assert "upright" in report.dropped[-1]
     before, after = luma_in(source), luma_in(out)
     assert before.shape == after.shape == (1, 128, 96)
     assert after[0, :28, -28:].mean() == pytest.approx(234, abs=2)

@@ -1,0 +1,354 @@
+"""Still pictures: the luma changes, and what the format carries beside its samples stays.
+
+JPEG keeps its quantisation tables, its chroma sampling and every segment; PNG its bit depth and every chunk; WebP, AVIF
+and TIFF their Exif, XMP and colour profile. Transparency stays in all that have it.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
+
+from provenance.errors import CannotRead, CannotWrite, TooHostile
+from provenance.video.clip import luma_of
+from provenance.video.container import MAX_PIXELS, VideoInfo
+from provenance.video.places import names_a_place, without_place, without_place_in_exif
+
+LumaOfPicture = Callable[[np.ndarray], np.ndarray]
+"""Upright luma of the one frame, uint8 (height, width), full range -> changed luma of the same shape."""
+
+FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".avif": "AVIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+"""Suffix -> format, as Pillow names it."""
+_QUALITY = {"JPEG": 95, "WEBP": 92, "AVIF": 85}
+"""Of pictures whose own quality cannot be known, on each format's scale to 100."""
+_WITHOUT_ALPHA = frozenset({"JPEG"})
+_DIRECTORIES = frozenset({0x8769, 0x8825, 0xA005})
+"""Pointers to the directories of Exif, GPS and interoperability (Exif 2.32, 4.6.3)."""
+_KEPT_TIFF = frozenset({270, 271, 272, 274, 282, 283, 285, 296, 305, 306, 315, 316, 700, 33432, 33723, 34377})
+"""Tags of TIFF 6.0 and its supplements that describe and do not structure, ImageDescription to Photoshop's block."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What becomes of a picture that is written as another: see `foreseen`."""
+
+    format: str
+    pixel_format: str
+    notes: tuple[str, ...]
+
+
+def is_still_suffix(path: Path) -> bool:
+    """Whether pictures of this suffix are written by this module."""
+    return path.suffix.lower() in FORMATS
+
+
+def foreseen(info: VideoInfo, out: Path) -> Outlook:
+    """Say what writing a picture as `out` will not keep, before it is written. Raises CannotRead, CannotWrite."""
+    target = FORMATS[out.suffix.lower()]
+    with _open(info.path) as picture:
+        if picture.mode == "CMYK":
+            raise CannotWrite(
+                f"{info.path}: holds inks for print (CMYK) and not colours",
+                hint="convert it to RGB first, with its profile",
+            )
+        if info.transparent and target in _WITHOUT_ALPHA:
+            raise CannotWrite(
+                f"{info.path}: something shines through it, and {target} cannot keep that",
+                hint="write .png, .webp or .avif",
+            )
+        notes = [*_shape_notes(info, picture, target)]
+        if picture.format in ("PNG", "JPEG") and picture.format != target:
+            notes.append("only Exif, XMP and the colour profile are kept of what the picture says about itself")
+        if picture.format == "TIFF" and not _DIRECTORIES.isdisjoint(getattr(picture, "tag_v2", ())):
+            notes.append("the Exif directory is left out; the other tags are kept")
+    return Outlook(target, info.pixel_format, tuple(notes))
+
+
+def _shape_notes(info: VideoInfo, picture: Image.Image, target: str) -> Iterator[str]:
+    source = _format_of(picture)
+    if info.bit_depth > 8 and not source == target == "PNG":
+        yield f"samples of {info.bit_depth} bits are converted to 8 bits"
+    if picture.mode in ("P", "PA", "1"):
+        yield "pictures converted from a palette to single colours"
+    if source == "JPEG" and getattr(picture, "n_frames", 1) > 1:
+        yield "only the first picture of the file is kept (no depth or brightness map, no further views)"
+    if source != target:
+        yield f"the picture is converted from {source} to {target}"
+
+
+def rewrite_still(
+    info: VideoInfo, out: Path, change: LumaOfPicture, *, metadata: bool = True, location: bool = True
+) -> None:
+    """Write a picture to `out` with its luma changed.
+
+    metadata: whether tags and colour profile are kept; location: those, too, that say where it was taken.
+    Raises CannotRead, CannotWrite.
+    """
+    target = FORMATS[out.suffix.lower()]
+    with _open(info.path) as picture:
+        source = _format_of(picture)
+        if source == target == "PNG":
+            data = _png(info, change, metadata, location)
+        elif source == target == "JPEG":
+            data = _jpeg(info, picture, change, metadata, location)
+        else:
+            data = _by_pillow(info, picture, target, change, metadata, location)
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        raise CannotWrite(f"{out}: cannot be written ({error.strerror})", hint="is the disk full?") from error
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
+    """Open a picture; whatever Pillow says against it becomes one clear line."""
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise TooHostile(
+                    f"{path}: refused, it declares {picture.width}x{picture.height} pixels", hint="scale it down"
+                )
+            if getattr(picture, "is_animated", False) and _format_of(picture) != "JPEG":
+                raise CannotRead(f"{path}: is an animation in a format for pictures", hint="convert it to GIF or MP4")
+            yield picture
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise CannotRead(f"{path}: cannot be read as a picture ({error})", hint="does it open in a viewer?") from error
+
+
+def _format_of(picture: Image.Image) -> str:
+    return "JPEG" if picture.format == "MPO" else str(picture.format)
+
+
+def _with_luma(samples: np.ndarray, info: VideoInfo, change: LumaOfPicture) -> np.ndarray:
+    """Change the luma of grey (h, w) or RGB(A) (h, w, 3 or 4) samples: red, green and blue gain what luma gains."""
+    peak = np.iinfo(samples.dtype).max
+    unit = peak // 255
+    colours = samples if samples.ndim == 2 else samples[..., :3]
+    luma = (colours // unit).astype(np.uint8) if samples.ndim == 2 else luma_of((colours // unit).astype(np.uint8))
+    gain = _gain(luma, info, change)
+    gain = (gain if samples.ndim == 2 else gain[..., None]) * unit
+    changed = np.clip(colours.astype(np.int32) + gain, 0, peak).astype(samples.dtype)
+    return changed if samples.ndim == 2 or samples.shape[2] == 3 else np.dstack([changed, samples[..., 3]])
+
+
+def _gain(luma: np.ndarray, info: VideoInfo, change: LumaOfPicture) -> np.ndarray:
+    upright = np.ascontiguousarray(info.orientation.shown(luma))
+    return info.orientation.coded(change(upright)).astype(np.int32) - luma
+
+
+def _png(info: VideoInfo, change: LumaOfPicture, metadata: bool, location: bool) -> bytes:
+    """OpenCV keeps 16 bits, and the chunks of the input take the place of its own."""
+    original = info.path.read_bytes()
+    samples = cv2.imdecode(np.frombuffer(original, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None:
+        raise CannotRead(f"{info.path}: cannot be read as a picture", hint="does it open in a viewer?")
+    order = [2, 1, 0, 3][: samples.shape[2]] if samples.ndim == 3 else None
+    changed = _with_luma(samples if order is None else samples[..., order], info, change)
+    done, data = cv2.imencode(".png", changed if order is None else np.ascontiguousarray(changed[..., order]))
+    assert done
+    kept = _kept_chunks(original, location) if metadata else []
+    written = [chunk for chunk in _chunks(data.tobytes()) if chunk[0] in (b"IHDR", b"IDAT", b"IEND")]
+    before = [chunk for chunk in kept if chunk[0] in _BEFORE_DATA]
+    after = [chunk for chunk in kept if chunk[0] not in _BEFORE_DATA]
+    ordered = [written[0], *before, *written[1:-1], *after, written[-1]]
+    return _PNG_SIGNATURE + b"".join(_chunk(kind, content) for kind, content in ordered)
+
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_BEFORE_DATA = frozenset({b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"eXIf"})
+_NOT_KEPT = frozenset(
+    {
+        b"IHDR",
+        b"IDAT",
+        b"IEND",
+        b"PLTE",
+        b"tRNS",
+        b"hIST",
+        b"sPLT",
+        b"bKGD",
+        b"sBIT",
+        b"caBX",
+        b"acTL",
+        b"fcTL",
+        b"fdAT",
+    }
+)
+"""What belongs to the samples as they were coded, and credentials, which are written anew."""
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of a PNG file (third edition, 5.3) as far as they are whole: kind and content."""
+    here = len(_PNG_SIGNATURE)
+    while here + 12 <= len(data):
+        length, kind = struct.unpack(">I4s", data[here : here + 8])
+        if here + 12 + length > len(data):
+            return
+        yield kind, data[here + 8 : here + 8 + length]
+        here += 12 + length
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _kept_chunks(original: bytes, location: bool) -> list[tuple[bytes, bytes]]:
+    kept = []
+    for kind, content in _chunks(original):
+        if kind in _NOT_KEPT:
+            continue
+        if not location and kind == b"eXIf":
+            content = without_place_in_exif(content)
+        if not location and kind in (b"tEXt", b"iTXt", b"zTXt") and _is_text_of_place(content):
+            continue
+        if content or kind != b"eXIf":
+            kept.append((kind, content))
+    return kept
+
+
+def _is_text_of_place(content: bytes) -> bool:
+    keyword = content.split(b"\0", 1)[0].decode("latin-1")
+    return names_a_place(keyword) or b"GPS" in content
+
+
+def _jpeg(info: VideoInfo, picture: Any, change: LumaOfPicture, metadata: bool, location: bool) -> bytes:
+    """Luma is changed as it is coded, the tables are the input's, and so are all segments that describe."""
+    tables, sampling = picture.quantization, JpegImagePlugin.get_sampling(picture)
+    progressive = bool(picture.info.get("progressive"))
+    if picture.mode == "RGB":
+        picture.draft("YCbCr", picture.size)
+    samples = np.array(picture)
+    luma = samples if samples.ndim == 2 else np.ascontiguousarray(samples[..., 0])
+    changed = np.clip(luma + _gain(luma, info, change), 0, 255).astype(np.uint8)
+    if samples.ndim == 3:
+        changed = np.dstack([changed, samples[..., 1:]])
+    options: dict[str, Any] = {"subsampling": sampling} if sampling >= 0 else {}
+    written = BytesIO()
+    mode = "L" if changed.ndim == 2 else picture.mode
+    Image.fromarray(changed, mode).save(
+        written, "JPEG", qtables=tables, progressive=progressive, optimize=True, **options
+    )
+    if not metadata:
+        return written.getvalue()
+    original = info.path.read_bytes()
+    return _with_segments(written.getvalue(), original if location else without_place(original))
+
+
+_APP0, _APP2, _APP11, _APP14, _COMMENT = 0xE0, 0xE2, 0xEB, 0xEE, 0xFE
+
+
+def _with_segments(written: bytes, original: bytes) -> bytes:
+    """Put the describing segments of one JPEG picture (ITU-T T.81, B.2.4.6) into another."""
+    kept = [segment for segment in _segments(original) if _describes(segment)]
+    own = [segment for segment in _segments(written) if not _describes(segment)]
+    head = sum(len(segment) for segment in _segments(written)) + 2
+    first = [segment for segment in own if segment[1] in (_APP0, _APP14)]
+    others = [segment for segment in own if segment[1] not in (_APP0, _APP14)]
+    return b"".join([written[:2], *first, *kept, *others, written[head:]])
+
+
+def _describes(segment: bytes) -> bool:
+    """Whether a segment says something about the picture that still holds: not JFIF's head, lists of further pictures
+    (their places have moved) and credentials."""
+    marker = segment[1]
+    if marker == _COMMENT:
+        return True
+    is_list = marker == _APP2 and segment[4:8] == b"MPF\0"
+    return 0xE1 <= marker <= 0xEF and marker not in (_APP11, _APP14) and not is_list
+
+
+def _segments(data: bytes) -> Iterator[bytes]:
+    """The segments of a JPEG picture before its scan."""
+    here = 2
+    while here + 4 <= len(data) and data[here] == 0xFF and data[here + 1] != 0xDA:
+        length = 2 + struct.unpack(">H", data[here + 2 : here + 4])[0]
+        yield data[here : here + length]
+        here += length
+
+
+def _by_pillow(
+    info: VideoInfo, picture: Any, target: str, change: LumaOfPicture, metadata: bool, location: bool
+) -> bytes:
+    kept = _described(picture, target, location) if metadata else {}
+    source, options = _format_of(picture), _coding(info, picture, target)
+    if picture.mode not in ("L", "RGB", "RGBA"):
+        deep = picture.mode.startswith(("I", "F"))
+        picture = (
+            _as_grey(picture) if deep else picture.convert("RGBA" if info.transparent or "A" in picture.mode else "RGB")
+        )
+    samples = _with_luma(np.array(picture), info, change)
+    written = BytesIO()
+    try:
+        Image.fromarray(samples).save(written, target, **options, **kept)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CannotWrite(
+            f"{info.path}: the {source} picture cannot be written as {target} ({error})", hint="write another suffix"
+        ) from error
+    return written.getvalue()
+
+
+def _as_grey(picture: Image.Image) -> Image.Image:
+    """Samples of 16 bits as 8 bits."""
+    return Image.fromarray((np.array(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+
+
+def _coding(info: VideoInfo, picture: Any, target: str) -> dict[str, Any]:
+    """How a format codes: losslessly where the input was, else at a quality near it."""
+    if target == "WEBP":
+        lossless = b"VP8L" in info.path.read_bytes()[:64] if picture.format == "WEBP" else picture.format == "PNG"
+        return {"lossless": True, "exact": True} if lossless else {"quality": _QUALITY[target], "method": 5}
+    if target == "AVIF":
+        whole = "444" in info.pixel_format or picture.format != "AVIF"
+        return {"quality": _QUALITY[target], "subsampling": "4:4:4" if whole else "4:2:0"}
+    if target == "TIFF":
+        return {"compression": picture.info.get("compression", "tiff_lzw")}
+    return {"quality": _QUALITY[target]} if target in _QUALITY else {}
+
+
+def _described(picture: Any, target: str, location: bool) -> dict[str, Any]:
+    """Exif, XMP and colour profile as Pillow takes them."""
+    kept: dict[str, Any] = {}
+    profile, exif, xmp = (picture.info.get(name) for name in ("icc_profile", "exif", "xmp"))
+    if profile:
+        kept["icc_profile"] = profile
+    if picture.format == "TIFF":
+        if target == "TIFF":
+            kept["tiffinfo"] = _tiff_tags(picture, location)
+        return kept
+    if exif and not location:
+        exif = without_place_in_exif(exif)
+    if exif and target != "TIFF":
+        kept["exif"] = exif
+    if xmp and target in ("JPEG", "WEBP", "AVIF") and (location or b"GPS" not in bytes(xmp)):
+        kept["xmp"] = xmp
+    return kept
+
+
+def _tiff_tags(picture: Any, location: bool) -> TiffImagePlugin.ImageFileDirectory_v2:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag in _KEPT_TIFF & set(picture.tag_v2):
+        value = picture.tag_v2[tag]
+        if location or tag != 700 or b"GPS" not in bytes(value):
+            tags.tagtype[tag] = picture.tag_v2.tagtype[tag]
+            tags[tag] = value
+    return tags
+
+
+__all__ = ["FORMATS", "LumaOfPicture", "Outlook", "foreseen", "is_still_suffix", "rewrite_still"]
