@@ -198,13 +198,18 @@ _MUXERS = MappingProxyType(
 
 
 @contextlib.contextmanager
-def rehearsed(path: Path) -> Iterator[av.container.OutputContainer | None]:
-    """Open a container in memory, of the kind that the suffix names, to try what it holds; None for other kinds."""
+def rehearsed(
+    path: Path, target: BinaryIO | None = None, options: Mapping[str, str] | None = None
+) -> Iterator[av.container.OutputContainer | None]:
+    """Open a container in memory, of the kind that the suffix names, to try what it holds; None for other kinds.
+
+    target: where it is written, if anybody wants to read it. options: of the muxer.
+    """
     muxer = _MUXERS.get(path.suffix.lower())
     if muxer is None:
         yield None
         return
-    with av.open(io.BytesIO(), "w", format=muxer) as container:
+    with av.open(target or io.BytesIO(), "w", format=muxer, container_options=dict(options or {})) as container:
         yield container
 
 
@@ -260,7 +265,7 @@ def add_video(
     context.time_base = time_base
     context.flags |= Flags.frame_duration
     stream.time_base = time_base
-    context.thread_count = 0
+    context.thread_count, context.thread_type = 0, "AUTO"  # slices, which are PyAV's default, cost a tenth of the bits
     return stream
 
 

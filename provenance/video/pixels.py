@@ -88,11 +88,42 @@ def converted(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
     return frame.reformat(format=wide, dst_colorspace="ITU709", dst_color_range="MPEG")
 
 
-def encodable(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
-    """Return the frame in the encoder's own format; with a palette of its own where it takes one."""
-    if pixel_format != "pal8":
-        return frame.reformat(format=pixel_format)
-    picture = Image.fromarray(frame.to_ndarray(format="rgb24")).quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+class Indexer:
+    """Turns frames into indices of a palette, which stays from frame to frame while it fits.
+
+    A new palette for each frame would make a GIF nearly twice as long. dithered: spread the error over neighbours, so
+    that changes finer than the palette survive; else each pixel takes the nearest colour.
+    """
+
+    _FITS, _SMALL = 1.5, 16.0
+    """A palette is kept while its squared error is below this multiple of what it was at first, or small (36 dB)."""
+
+    def __init__(self, *, dithered: bool) -> None:
+        self._dither = Image.Dither.FLOYDSTEINBERG if dithered else Image.Dither.NONE
+        self._palette: Image.Image | None = None
+        self._first_error = 0.0
+
+    def indexed(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return the frame in the format pal8."""
+        colours = frame.to_ndarray(format="rgb24")
+        picture = Image.fromarray(colours)
+        if self._palette is not None:
+            indexed = picture.quantize(palette=self._palette, dither=self._dither)
+            if _squared_error(indexed, colours) <= max(self._FITS * self._first_error, self._SMALL):
+                return _pal8(indexed)
+        self._palette = picture.quantize(256)
+        indexed = picture.quantize(palette=self._palette, dither=self._dither)
+        self._first_error = _squared_error(indexed, colours)
+        return _pal8(indexed)
+
+
+def _squared_error(indexed: Image.Image, colours: np.ndarray) -> float:
+    """Mean squared error of every fourth pixel of every fourth line."""
+    taken = np.asarray(indexed.convert("RGB"))[::4, ::4].astype(np.float32) - colours[::4, ::4]
+    return float(np.mean(np.square(taken)))
+
+
+def _pal8(picture: Image.Image) -> av.VideoFrame:
     colours = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
     palette = np.zeros((256, 4), np.uint8)
     palette[:, 0] = 255

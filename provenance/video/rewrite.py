@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -37,8 +38,8 @@ from provenance.video.encoding import (
 )
 from provenance.video.orientation import AS_CODED, Orientation
 from provenance.video.pixels import (
+    Indexer,
     converted,
-    encodable,
     is_packed,
     is_rgb,
     kept_stamps,
@@ -58,6 +59,7 @@ from provenance.video.streams import (
     packets_of,
     place_removed,
     stream_tags,
+    tags_left_out,
 )
 
 LumaChange = Callable[[np.ndarray, float, int], np.ndarray]
@@ -133,12 +135,9 @@ def foreseen(
     if copies and not _can_copy(video, out):
         raise _cannot_hold(video, out)
     notes = _lost_by_copying(video.info, out, location) if copies else tuple(_job(video, out, encoding).notes)
-    return (*notes, *_streams_left_out(video, out, keep_video=copies))
-
-
-def _streams_left_out(video: Video, out: Path, *, keep_video: bool) -> tuple[str, ...]:
     with opened(video.path) as source, rehearsed(out) as target:
-        return () if target is None else add_copies(source, target, keep_video=keep_video)[1]
+        streams = () if target is None else add_copies(source, target, keep_video=copies)[1]
+        return (*notes, *streams, *tags_left_out(source, out, location=location))
 
 
 def _job(video: Video, out: Path, encoding: Encoding | None) -> _Job:
@@ -195,8 +194,9 @@ def copy_streams(
     """Copy all streams that the new container holds, without decoding; the C2PA box stays behind."""
     info = video.info
     count = 0
-    with opened(video.path) as source, created(out, container_options=muxer_options(out)) as target:
+    with opened(video.path) as source, _target(out, source, metadata, location) as target:
         copies, dropped = add_copies(source, target, keep_video=True)
+        dropped = (*dropped, *(tags_left_out(source, out, location=location) if metadata else ()))
         main = main_video(source)
         if main.index not in copies:
             raise _cannot_hold(video, out)
@@ -212,6 +212,13 @@ def copy_streams(
             target.mux(packet)
     dropped = (*_lost_by_copying(info, out, location), *dropped)
     return RewriteReport(out, count, info.duration_seconds or 0.0, None, None, dropped)
+
+
+def _target(
+    out: Path, source: av.container.InputContainer, metadata: bool, location: bool
+) -> AbstractContextManager[av.container.OutputContainer]:
+    tags = kept_tags(source, location=location) if metadata else {}
+    return created(out, container_options=muxer_options(out, tags))
 
 
 def _can_copy(video: Video, out: Path) -> bool:
@@ -279,15 +286,17 @@ class _Job:
     ) -> RewriteReport:
         """Stream the video through; returns what was done."""
         info, encoder = self.video.info, self.encoding.encoder
+        self.indexer = Indexer(dithered=change is not None)
         unit = encoder_time_base(encoder, info.time_base, info.frame_rate)
         count, last = 0, 0.0
-        with opened(self.video.path) as source, created(self.out, container_options=muxer_options(self.out)) as target:
+        with opened(self.video.path) as source, _target(self.out, source, metadata, location) as target:
             main = main_video(source)
             main.thread_type = "AUTO"
             encoding = stating(self.encoding, info.mastering)
             stream = add_video(target, encoding, *self.size, self.pixel_format, info.frame_rate, unit)
             copies, dropped = add_copies(source, target, keep_video=False)
             if metadata:
+                dropped = (*dropped, *tags_left_out(source, self.out, location=location))
                 target.metadata.update(kept_tags(source, location=location))
                 target.set_chapters(source.chapters())
                 stream.metadata.update(stream_tags(main))
@@ -330,7 +339,10 @@ class _Job:
         if change is not None:
             frame = kept_stamps(change(frame, seconds), frame)
         if frame.format.name != self.pixel_format:
-            frame = kept_stamps(encodable(frame, self.pixel_format), frame)
+            palette = self.pixel_format == "pal8"
+            frame = kept_stamps(
+                self.indexer.indexed(frame) if palette else frame.reformat(format=self.pixel_format), frame
+            )
         return frame
 
     def _note(self, note: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import av
 import av.error
 
 from provenance.video.container import main_video
+from provenance.video.encoding import rehearsed
 from provenance.video.places import names_a_place, without_place
 
 
@@ -127,6 +129,52 @@ def place_removed(packet: av.Packet) -> av.Packet:
     return bare
 
 
-def muxer_options(out: Path) -> dict[str, str]:
-    """Options of the muxer: the index first in MP4 and MOV, so that a clip plays while it loads."""
-    return {"movflags": "+faststart"} if out.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
+def muxer_options(out: Path, tags: Mapping[str, str]) -> dict[str, str]:
+    """Options of the muxer: in MP4 and MOV the index comes first, so that a clip plays while it loads.
+
+    tags: to be written; where telephones named some of them in their own way (com.apple.…), all are written as theirs.
+    """
+    if out.suffix.lower() not in (".mp4", ".m4v", ".mov"):
+        return {}
+    return {"movflags": "+faststart" + _tag_flag(tags)}
+
+
+def _tag_flag(tags: Mapping[str, str]) -> str:
+    return "+use_metadata_tags" if any(name.startswith("com.") for name in tags) else ""
+
+
+def tags_left_out(source: av.container.InputContainer, out: Path, *, location: bool) -> tuple[str, ...]:
+    """Say which tags of a container another one will not hold, found by writing them into one in memory."""
+    notes = []
+    tags = kept_tags(source, location=location)
+    lost = sorted(set(tags) - _held_tags(out, tags))
+    if lost:
+        notes.append(f"tags left out: {', '.join(lost)}; .mkv keeps them")
+    if not location and any(names_a_place(name) for name in source.metadata):
+        notes.append("the tags that say where it was filmed are left out; --keep-location keeps them")
+    return tuple(notes)
+
+
+_TAGLESS = frozenset({".gif"})
+_ALL_TAGS = frozenset({".mkv", ".webm"})
+
+
+def _held_tags(out: Path, tags: Mapping[str, str]) -> set[str]:
+    """The names of tags whose values can be read again from a container of this kind."""
+    suffix = out.suffix.lower()
+    if not tags or suffix in _ALL_TAGS or suffix in _TAGLESS:
+        return set() if suffix in _TAGLESS else set(tags)
+    written = io.BytesIO()
+    with rehearsed(out, written, {"movflags": _tag_flag(tags)} if _tag_flag(tags) else None) as target:
+        if target is None:
+            return set(tags)
+        stream: Any = target.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        target.metadata.update(tags)
+        target.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        target.mux(stream.encode(None))
+    written.seek(0)
+    with av.open(written) as read:
+        values = set(read.metadata.values())
+    return {name for name, value in tags.items() if value in values}

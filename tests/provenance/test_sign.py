@@ -97,18 +97,17 @@ def signed(folder: Path, source: Path, signer: Signer, repository: ManifestRepos
         yield sign(source, folder / "signed.mp4", signer=signer, repository=repository, plan=plan, runner=worker)
 
 
-def test_losses_are_told_before_anything_is_written(
-    source: Path, tmp_path: Path, signer: Signer, repository: ManifestRepository
-) -> None:
+def test_losses_are_told_before_anything_is_written(source: Path, tmp_path: Path, signer: Signer) -> None:
     told: list[tuple[str, list[Path]]] = []
+    (tmp_path / "out").mkdir()
     report = sign(
         source,
-        tmp_path / "out.webm",
+        tmp_path / "out" / "walk.webm",
         signer=signer,
-        repository=repository,
+        repository=ManifestRepository(tmp_path / "manifests.sqlite"),
         plan=SigningPlan(streams=(), encoding=Encoding(None, 40)),
         runner=InProcess(),
-        on_loss=lambda loss: told.append((loss, list(tmp_path.iterdir()))),
+        on_loss=lambda loss: told.append((loss, list((tmp_path / "out").iterdir()))),
     )
     assert [loss for loss, _ in told] == list(report.warnings)
     assert ["aac" in loss for loss, _ in told] == [False, True]

@@ -208,9 +208,51 @@ def test_where_it_was_filmed_stays_out_unless_asked_for(tmp_path: Path, make_vid
     source = make_video(tmp_path / "in.mov", tags={"location": "+48.8577+002.295/", "title": "A walk"})
     for wanted in (True, False):
         out = tmp_path / f"out-{wanted}.mov"
-        rewrite(Video(source), out, brighter, location=wanted)
+        report = rewrite(Video(source), out, brighter, location=wanted)
         assert (b"+48.8577" in out.read_bytes()) is wanted
         assert b"A walk" in out.read_bytes()
+        assert [("--keep-location" in note) for note in report.dropped] == ([] if wanted else [True])
+
+
+def container_tags(path: Path) -> dict[str, str]:
+    with av.open(str(path)) as container:
+        return dict(container.metadata)
+
+
+@pytest.mark.parametrize("change", [brighter, None])
+def test_tags_that_telephones_write_stay(change: Any, tmp_path: Path, make_video: MakeVideo) -> None:
+    tags = {"com.apple.quicktime.make": "Somebody", "com.apple.quicktime.model": "Walker 3", "title": "A walk"}
+    source = tmp_path / "in.mov"
+    with_tags = {"container_options": {"movflags": "use_metadata_tags"}}
+    with av.open(str(make_video(tmp_path / "bare.mov"))) as bare, av.open(str(source), "w", **with_tags) as written:
+        stream = written.add_stream_from_template(bare.streams.video[0])
+        written.metadata.update(tags)
+        for packet in bare.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                written.mux(packet)
+    report = rewrite(Video(source), tmp_path / "out.mov", change)
+    assert tags.items() <= container_tags(tmp_path / "out.mov").items()
+    assert report.dropped == ()
+
+
+def test_tags_that_a_container_does_not_hold_are_named(tmp_path: Path, make_video: MakeVideo) -> None:
+    source = make_video(tmp_path / "in.mkv", tags={"title": "A walk", "mood": "calm"})
+    video = Video(source)
+    notes = foreseen(video, tmp_path / "out.mp4", changes=True)
+    assert notes == ("tags left out: MOOD; .mkv keeps them",)
+    assert rewrite(video, tmp_path / "out.mp4", brighter).dropped == notes
+    assert foreseen(video, tmp_path / "out.mkv", changes=True) == ()
+    assert any("MOOD, title" in note for note in foreseen(video, tmp_path / "out.gif", changes=True))
+
+
+def test_a_gif_keeps_its_palette_while_it_fits(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    ground = Image.fromarray(rng.integers(60, 200, (12, 16, 3), dtype=np.uint8)).resize((160, 120), 3)
+    pictures = [ground.transform(ground.size, 0, (1, 0, turn, 0, 1, 0)) for turn in range(12)]
+    pictures[0].save(tmp_path / "in.gif", save_all=True, append_images=pictures[1:], duration=80)
+    rewrite(Video(tmp_path / "in.gif"), tmp_path / "out.gif", None, encoding=Encoding(None))
+    assert (tmp_path / "out.gif").stat().st_size < 1.15 * (tmp_path / "in.gif").stat().st_size
 
 
 @pytest.mark.parametrize(("suffix", "encoder"), [(".gif", "gif"), (".mp4", "libx264"), (".webm", "libvpx-vp9")])
