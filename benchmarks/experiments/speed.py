@@ -1,4 +1,4 @@
-"""What the commands cost: `sign` against the same transcode, memory against length, and making a clip.
+"""What the commands cost: `sign` against the same transcode, memory against length, start-up, and making a clip.
 
 Every measurement is a process of its own, as a person would start it: its wall clock, the processor time of it and of
 all its workers, and the largest resident memory of any of them. On a busy machine trust the processor time.
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,38 @@ from provenance.video import Clip
 from provenance.video.encoding import created
 from provenance.video.write import write_clip
 
-HEIGHT, WIDTH, RATE = 720, 1280, 24
+RATE = 24
 SHORT_SECONDS, LONG_SECONDS = 10, 600
-ARMS = ("transcode", "sign", "verify", "sign long", "verify long", "generate")
+QUICK_CHECKS = "credentials,pixel-watermark"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One command and the clip that it is given: its length in seconds and its lines.
+
+    repeats: None for as many as are asked for.
+    """
+
+    command: str
+    seconds: int
+    height: int = 720
+    repeats: int | None = None
+
+
+def arms_of(short_seconds: int = SHORT_SECONDS, long_seconds: int = LONG_SECONDS) -> dict[str, Arm]:
+    """All arms by name."""
+    return {
+        **{name: Arm(name, short_seconds) for name in ("transcode", "sign", "verify")},
+        "sign long": Arm("sign", long_seconds, repeats=1),
+        "verify long": Arm("verify", long_seconds, repeats=1),
+        **{f"{name} 60 s of 720 lines": Arm(name, 60, repeats=1) for name in ("transcode", "sign")},
+        **{f"{name} 60 s of 1080 lines": Arm(name, 60, 1080, repeats=1) for name in ("transcode", "sign")},
+        "help": Arm("help", 0),
+        "verify 2 s of 480 lines, two checks": Arm("verify quick", 2, 480),
+        "generate": Arm("generate", 0),
+    }
+
+
 PROMPT = "waves roll slowly over the ocean at sunset"
 _MAIN = "import sys; from countermark.cli import main; main(sys.argv[1:])"
 _TRANSCODE = (
@@ -39,18 +69,19 @@ _TRANSCODE = (
 def run_speed(
     out: Path,
     *,
-    arms: Sequence[str] = ARMS,
+    arms: Sequence[str] | None = None,
     short_seconds: int = SHORT_SECONDS,
     long_seconds: int = LONG_SECONDS,
     repeats: int = 3,
     progress: Progress | None = None,
 ) -> Report:
-    """Time the commands one after another; rows and report go into `out`. The long clip is measured once."""
-    tasks = []
-    for arm in arms:
-        seconds = long_seconds if arm.endswith("long") else short_seconds
-        count = 1 if arm.endswith("long") else repeats
-        tasks += [Task(f"{arm}/{n}", (arm,), {"seconds": seconds}) for n in range(count)]
+    """Time the commands one after another; rows and report go into `out`. Long clips are measured once."""
+    known = arms_of(short_seconds, long_seconds)
+    tasks = [
+        Task(f"{name}/{n}", (name,), {"arm": known[name]})
+        for name in (known if arms is None else arms)
+        for n in range(known[name].repeats or repeats)
+    ]
     settings = {"experiment": "speed", "short_seconds": short_seconds, "long_seconds": long_seconds, "repeats": repeats}
     rows = run_tasks(tasks, measure, out, settings=settings, progress=progress)
     report = speed_report(rows, settings)
@@ -60,20 +91,21 @@ def run_speed(
 
 def measure(task: Task) -> list[Row]:
     """Time one command once."""
-    arm, seconds = task.arms[0], task.arguments["seconds"]
+    arm: Arm = task.arguments["arm"]
     with tempfile.TemporaryDirectory(prefix="countermark-speed-") as name:
         folder = Path(name)
         source, signed = folder / "source.mp4", folder / "signed.mp4"
-        if arm == "generate":
-            command = [_MAIN, "generate", PROMPT, "-o", str(folder / "made.mp4"), "--seed", "0"]
-        else:
-            write_source(source, seconds)
-            command = {
-                "transcode": [_TRANSCODE, str(source), str(signed)],
-                "sign": [_MAIN, "sign", str(source), "-o", str(signed)],
-                "verify": [_MAIN, "verify", str(source)],
-            }[arm.split()[0]]
-        return [{"arm": arm, "clip_seconds": seconds, **timed(command, folder / "home")}]
+        if arm.seconds:
+            write_source(source, arm.seconds, arm.height)
+        command = {
+            "transcode": [_TRANSCODE, str(source), str(signed)],
+            "sign": [_MAIN, "sign", str(source), "-o", str(signed)],
+            "verify": [_MAIN, "verify", str(source)],
+            "verify quick": [_MAIN, "verify", str(source), "--checks", QUICK_CHECKS],
+            "generate": [_MAIN, "generate", PROMPT, "-o", str(folder / "made.mp4"), "--seed", "0"],
+            "help": [_MAIN, "--help"],
+        }[arm.command]
+        return [{"arm": task.arms[0], "clip_seconds": arm.seconds, **timed(command, folder / "home")}]
 
 
 def timed(command: Sequence[str], home: Path) -> Row:
@@ -97,10 +129,11 @@ def timed(command: Sequence[str], home: Path) -> Row:
     }
 
 
-def write_source(path: Path, seconds: int) -> None:
-    """Write a 720p clip: one second of a drifting texture, encoded once, its packets repeated to the length wanted."""
-    grain = np.random.default_rng(0).normal(0, 6, (HEIGHT, WIDTH))
-    x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+def write_source(path: Path, seconds: int, height: int = 720) -> None:
+    """Write a clip of 16 to 9: a second of a drifting texture, encoded once, its packets repeated to the length."""
+    width = 2 * round(height * 8 / 9)
+    grain = np.random.default_rng(0).normal(0, 6, (height, width))
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
     pictures = []
     for frame in range(RATE):
         turn = 2 * np.pi * frame / RATE
@@ -145,19 +178,26 @@ def speed_report(rows: Sequence[Row], settings: Row) -> Report:
         lines.append(
             (
                 arm,
-                f"{middle['wall_seconds']:.1f}",
-                f"{middle['cpu_seconds']:.1f}",
+                f"{middle['wall_seconds']:.2f}",
+                f"{middle['cpu_seconds']:.2f}",
                 f"{middle['peak_mib']:.0f}",
                 str(len(good)),
             )
         )
     header = ("command", "wall clock, s", "processor, s", "largest process, MiB", "repeats")
     sentences = [
-        f"A synthetic {HEIGHT}p clip of {settings['short_seconds']} s (long: {settings['long_seconds']} s), medians."
+        f"A synthetic clip of {settings['short_seconds']} s (long: {settings['long_seconds']} s), 720 lines, medians."
     ]
-    if {"transcode", "sign"} <= results.keys():
-        ratio = results["sign"]["cpu_seconds"] / results["transcode"]["cpu_seconds"]
-        sentences.append(f"Signing takes {ratio:.2f} times the processor time of the same transcode without watermark.")
+    for which in ("", " 60 s of 720 lines", " 60 s of 1080 lines"):
+        if {f"transcode{which}", f"sign{which}"} <= results.keys():
+            cpu, wall = (
+                results[f"sign{which}"][unit] / results[f"transcode{which}"][unit]
+                for unit in ("cpu_seconds", "wall_seconds")
+            )
+            sentences.append(
+                f"Signing{which} takes {cpu:.2f} times the processor time of the same transcode without watermark, "
+                f"{wall:.2f} times by the clock."
+            )
     for command in ("sign", "verify"):
         if {command, f"{command} long"} <= results.keys():
             ratio = results[f"{command} long"]["peak_mib"] / results[command]["peak_mib"]
