@@ -85,6 +85,7 @@ class SignReport:
 
     watermark_id: None without watermark. readings: what the output's own reader said, one per layer.
     psnr_db: luma of the marked frames against the input's, before encoding. encoder: None when streams were copied.
+    growth: bytes of the output against those of the input: a watermark is detail that must be encoded, too.
     warnings: plain phrases: what the container could not hold, a thin margin.
     """
 
@@ -98,6 +99,7 @@ class SignReport:
     psnr_db: float | None
     encoder: str | None
     sidecar: Path | None
+    growth: float
     warnings: tuple[str, ...]
     seconds: float
 
@@ -149,6 +151,7 @@ def sign(
         marked.psnr_db,
         marked.rewritten.encoder,
         sidecar,
+        round(out.stat().st_size / max(1, source.stat().st_size), 2),
         _warnings(marked, plan),
         time.monotonic() - started,
     )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from provenance.sign import SignReport
     from provenance.video.encoding import Encoding
 
+GREW_MUCH = 2.5
+GREW_HINT = "a higher --crf or a slower --preset makes it shorter, and may weaken the watermark"
 ORIGINS = ("generated", "generated-in-part", "edited", "captured")
 
 
@@ -109,22 +111,26 @@ class _Losses:
         self.said: list[str] = []
 
     def __call__(self, loss: str) -> None:
-        from countermark.report import printable
-
         self.said.append(loss)
-        self._session.say(printable(f"{self._out}: {loss}", PATH_LIMIT))
+        self._session.say(_shown(self._out, f": {loss}"))
+
+
+def _shown(path: Path, text: str = "") -> str:
+    from countermark.report import printable
+
+    return printable(f"{path}{text}", PATH_LIMIT)
 
 
 def _tell(session: Session, report: SignReport, said: list[str]) -> None:
-    from countermark.report import printable
-
     marked = "no watermark" if report.watermark_id is None else f"id {report.watermark_id:016x}"
     session.wrote(report.path, marked)
     if report.sidecar is not None:
         session.wrote(report.sidecar, "its credentials")
     for warning in report.warnings:
         if warning not in said:
-            session.say(printable(f"{report.path}: {warning}", PATH_LIMIT))
+            session.say(_shown(report.path, f": {warning}"))
+    if report.growth >= GREW_MUCH:
+        session.say(f"{_shown(report.path)}: takes {report.growth:.1f} times the bytes of the input; {GREW_HINT}")
     if report.psnr_db is not None:
         session.detail(f"luma PSNR {report.psnr_db:.1f} dB before encoding")
     session.detail(f"manifest {report.manifest_id}, {report.seconds:.1f} s")
