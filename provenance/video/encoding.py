@@ -146,11 +146,15 @@ def _quality_options(encoder: str, quality: float | None, speed: int) -> dict[st
     return {}
 
 
+_H264 = {"Baseline": "baseline", "Constrained Baseline": "baseline", "Main": "main"}
+"""Profiles that older players are content with; the others follow from the samples (ITU-T H.264, annex A)."""
 _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444", "XQ": "4444xq"}
 
 
 def same_profile(encoder: str, profile: str | None) -> dict[str, str]:
-    """Options that make an encoder write the input's profile, where that is a choice of quality."""
+    """Options that make an encoder write the input's profile, where the samples do not settle it."""
+    if encoder == "libx264" and profile in _H264:
+        return {"profile": _H264[profile]}
     if encoder == "prores_ks" and profile in _PRORES:
         return {"profile": _PRORES[profile]}
     if encoder == "dnxhd" and profile is not None and profile.startswith("DNXHR "):

@@ -16,6 +16,7 @@ from provenance.errors import CannotRead, CannotWrite, UsageError
 from provenance.video import Clip, Video
 from provenance.video.encoding import Encoding
 from provenance.video.rewrite import foreseen, rewrite
+from provenance.video.write import write_clip
 
 MakeVideo = Callable[..., Path]
 
@@ -339,3 +340,12 @@ def test_a_text_file_is_no_video(tmp_path: Path) -> None:
     with pytest.raises(CannotRead, match="damaged, or no video"):
         rewrite(Video(tmp_path / "in.mp4"), tmp_path / "out.mp4", brighter)
     assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("profile", ["baseline", "main", "high"])
+def test_the_profile_stays(profile: str, tmp_path: Path, waves: Clip) -> None:
+    write_clip(waves, tmp_path / "in.mp4", options={"profile": profile})
+    rewrite(Video(tmp_path / "in.mp4"), tmp_path / "out.mp4", brighter)
+    before, after = (Video(tmp_path / name).info.profile for name in ("in.mp4", "out.mp4"))
+    assert before == after
+    assert profile in str(before).lower()
