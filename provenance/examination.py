@@ -17,6 +17,7 @@ import numpy as np
 
 from provenance.errors import CannotRead, CountermarkError
 from provenance.evidence import Check, Evidence, FileCheck, FrameCheck
+from provenance.files import unchanged
 from provenance.sandbox import worker
 from provenance.sandbox.limits import Limits
 from provenance.sandbox.prescan import prescan
@@ -68,10 +69,15 @@ class Examination:
 
 
 def examine(path: Path, make_checks: MakeChecks, limits: Limits, keyframes: int = 0) -> Examination:
-    """Examine a file with fresh checks. Raises CannotRead where it cannot be opened or decoded.
+    """Examine a file with fresh checks. Raises CannotRead where it cannot be opened or decoded, or changes meanwhile.
 
     A check that fails for a reason of its own (its weights are missing) leaves the others their say.
     """
+    with unchanged(path):
+        return _examined(path, make_checks, limits, keyframes)
+
+
+def _examined(path: Path, make_checks: MakeChecks, limits: Limits, keyframes: int) -> Examination:
     prescan(path, limits)
     video = Video(path)
     info = video.info

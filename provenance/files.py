@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from provenance.errors import CannotWrite, CountermarkError, OutputExists
+from provenance.errors import CannotRead, CannotWrite, CountermarkError, OutputExists
 
 
 @contextlib.contextmanager
@@ -53,11 +53,40 @@ def _begin(part: Path, target: Path) -> None:
 
 
 def refuse_existing(target: Path, *, force: bool) -> None:
-    """Raise OutputExists when `target` is there already (a folder always, a file unless `force`)."""
+    """Raise OutputExists when `target` is there already (a folder or device always, a file or link unless `force`)."""
     if target.is_dir():
         raise OutputExists(f"{target}: is a folder", hint="name a file to write")
-    if target.exists() and not force:
+    if target.exists() and not target.is_file():
+        raise OutputExists(f"{target}: is no regular file, and would be replaced by one", hint="name a file to write")
+    if os.path.lexists(target) and not force:
         raise OutputExists(f"{target}: is there already", hint="choose another name, or overwrite with --force")
+
+
+@contextlib.contextmanager
+def unchanged(path: Path) -> Iterator[None]:
+    """Raise CannotRead after the block when `path` is no longer the file that it was before, or grew or shrank.
+
+    That the block could not read it counts for less than that.
+    """
+    before, failure = _state(path), None
+    try:
+        yield
+    except CannotRead as error:
+        failure = error
+    if _state(path) != before:
+        raise CannotRead(
+            f"{path}: changed while it was read", hint="is it still being written? try again when it is complete"
+        ) from failure
+    if failure is not None:
+        raise failure
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def refuse_same_file(source: Path, target: Path) -> None:

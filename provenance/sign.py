@@ -28,7 +28,7 @@ from provenance.credentials.sdk import ClaimSigner
 from provenance.credentials.signing import SIDECAR_ONLY, SignedManifest, media_type_of, sidecar_of
 from provenance.errors import CredentialError
 from provenance.evidence import OriginName, WatermarkEvidence
-from provenance.files import refuse_existing, refuse_same_file, written_beside
+from provenance.files import refuse_existing, refuse_same_file, unchanged, written_beside
 from provenance.keys import PUBLIC, KeyStream
 from provenance.marking import AskedSigner, MarkedFile, MarkingJob, look, mark, seal
 from provenance.repository import ManifestRepository
@@ -130,13 +130,16 @@ def sign(
         for loss in seen.losses:
             on_loss(loss)
     with _beside(out, plan) as (marked_path, sealed_path):
-        watermark_id = repository.reserve_id(int(Origin[plan.origin.upper()]), plan.watermark_id) if plan.streams else 0
-        job = _job(source, marked_path, watermark_id, plan)
-        marked = runner.run(mark, job, progress=progress)
-        bindings = _bindings(watermark_id if plan.streams else None, marked)
-        manifest = _manifest(source, out, plan, marked, bindings)
-        sealed = _sealed(marked_path, sealed_path, manifest, signer, plan, runner)
-        _remember(repository, sealed, manifest, marked.fingerprint)
+        with unchanged(source):
+            watermark_id = (
+                repository.reserve_id(int(Origin[plan.origin.upper()]), plan.watermark_id) if plan.streams else 0
+            )
+            job = _job(source, marked_path, watermark_id, plan)
+            marked = runner.run(mark, job, progress=progress)
+            bindings = _bindings(watermark_id if plan.streams else None, marked)
+            manifest = _manifest(source, out, plan, marked, bindings)
+            sealed = _sealed(marked_path, sealed_path, manifest, signer, plan, runner)
+            _remember(repository, sealed, manifest, marked.fingerprint)
         sidecar = _move_sidecar(sealed, out, force=plan.force)
     if progress is not None:
         progress(1.0)

@@ -14,6 +14,7 @@ allowed hosts is empty, except for the host of the time-stamp authority that a c
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import json
@@ -28,7 +29,7 @@ from urllib.parse import urlsplit
 
 import c2pa
 
-from provenance.errors import CannotRead, CredentialError, ManifestIsRemote, ManifestUnreadable
+from provenance.errors import CannotRead, CannotWrite, CredentialError, ManifestIsRemote, ManifestUnreadable
 
 _LOG = logging.getLogger(__name__)
 SIGNING_ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
@@ -185,8 +186,8 @@ def build_and_sign(
     """Build a manifest about `source`, have the claim signed, write `target`; return the whole store.
 
     With `embed` false `target` receives the unchanged media, and the store is only returned (a sidecar).
-    Raises CredentialError when the manifest cannot be built, when `signer` fails (its own error is passed on), or when
-    the signature does not verify against the signer's certificate.
+    Raises CannotWrite where the disk is full, CredentialError when the manifest cannot be built, when `signer` fails
+    (its own error is passed on), or when the signature does not verify against the signer's certificate.
     """
     failures: list[BaseException] = []
     try:
@@ -205,6 +206,8 @@ def build_and_sign(
             hint = f"is the time-stamp authority {tsa_url} reachable? {hint}"
         raise CredentialError(f"{source}: signing failed ({_one_line(error)})", hint=hint) from error
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise CannotWrite(f"{target}: cannot be written ({error.strerror})", hint="is the disk full?") from error
         raise CannotRead(
             f"{error.filename or source}: {error.strerror}", hint="check the path and its permissions"
         ) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import secrets
 import sqlite3
 import time
@@ -27,6 +28,8 @@ from provenance.repository.fingerprint import Fingerprint
 from provenance.repository.migrations import bring_up_to_date
 from provenance.repository.shelf import Shelf
 from provenance.repository.tables import bindings, fingerprints, manifests, watermark_ids
+
+logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # else Ctrl-C while it closes a file is a traceback
 
 ORIGIN_BITS = 3
 _FREE_BITS = 64 - ORIGIN_BITS

@@ -14,7 +14,9 @@ class Limits:
 
     The first four bound the worker process: resident memory, seconds without progress, seconds in all, and the pickled
     result. The others bound what the file declares, before any parser sees it: pixels of a frame, boxes at the top of
-    an ISO file and in its tree, their depth, the bytes of its index, and those of its C2PA manifest store.
+    an ISO file and in its tree, their depth, the bytes of its index, and those of its C2PA manifest store; frames of
+    a picture track; what compressed texts of a PNG file or packets of a Matroska film unpack to; and what a Matroska
+    track puts before every packet. Elements, chunks and directories of other containers count as boxes.
     """
 
     memory_bytes: int = 4 * _GIB
@@ -27,6 +29,9 @@ class Limits:
     depth: int = 24
     index_bytes: int = 256 * _MIB
     manifest_bytes: int = 64 * _MIB
+    frames: int = 1 << 22
+    unpacked_bytes: int = 32 * _MIB
+    prefix_bytes: int = 4096
 
     def __post_init__(self) -> None:
         if min(vars(self).values()) <= 0:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from provenance.errors import TooHostile
+from provenance.sandbox import matroska, pictures
 from provenance.sandbox.limits import Limits
+from provenance.sandbox.refusals import hostile, refuse_size
 from provenance.video.container import refuse_unreadable
 
 _ISO_FIRST = frozenset(
@@ -34,10 +36,13 @@ def prescan(path: Path, limits: Limits | None = None) -> None:
     refuse_unreadable(path)
     with path.open("rb") as stream:
         start = stream.read(32)
+        size = path.stat().st_size
         if start[4:8] in _ISO_FIRST:
-            _IsoScan(path, stream, limits or Limits()).run(path.stat().st_size)
+            _IsoScan(path, stream, limits or Limits()).run(size)
+        elif start[:4] == matroska.FIRST:
+            matroska.scan(path, stream, size, limits or Limits())
         else:
-            _refuse_size(path, _declared_size(start, stream), limits or Limits())
+            pictures.scan(path, stream, limits or Limits())
 
 
 @dataclass
@@ -48,6 +53,8 @@ class _IsoScan:
     stream: BinaryIO
     limits: Limits
     boxes: int = 0
+    handler: bytes = b""
+    samples: int = 0
 
     def run(self, size: int) -> None:
         self._walk(0, size, depth=0)
@@ -94,10 +101,18 @@ class _IsoScan:
             if size > self.limits.manifest_bytes:
                 raise self._too(f"its C2PA box declares {size >> 20} MiB")
             self._walk(start + _UUID_HEADER, end, depth + 1)
+        elif kind == b"trak":
+            self.handler, self.samples = b"", 0
+            self._walk(start, end, depth + 1, kind)
+            self._refuse_frames()
         elif kind in _CONTAINERS:
             self._walk(start, end, depth + 1, kind)
+        elif kind == b"hdlr":
+            self.handler = header[16:20]
         elif kind == b"tkhd":
             self._track_size(start, end)
+        elif kind == b"ispe":
+            self._picture_size(start)
         elif kind in _PICTURE_TABLES:
             self._table_size(kind, start, size)
         elif parent == b"stsd" and size >= 78:
@@ -112,13 +127,24 @@ class _IsoScan:
         data = self.stream.read(8)
         if len(data) == 8:
             width, height = (value >> 16 for value in struct.unpack(">II", data))  # 16.16 fixed point, 8.3.2
-            _refuse_size(self.path, (width, height), self.limits)
+            refuse_size(self.path, (width, height), self.limits)
+
+    def _picture_size(self, start: int) -> None:
+        self.stream.seek(start + 4)  # 23008-12, 6.5.3: a full box with width and height
+        data = self.stream.read(8)
+        if len(data) == 8:
+            refuse_size(self.path, struct.unpack(">II", data), self.limits)
+
+    def _refuse_frames(self) -> None:
+        """Players make an entry for every sample that is declared, whether it is there or not."""
+        if self.handler == b"vide" and self.samples > self.limits.frames:
+            raise self._too(f"it declares {self.samples} frames")
 
     def _entry_size(self, start: int) -> None:
         self.stream.seek(start + 24)  # 8 bytes of a sample entry, 16 reserved ones, then width and height: 12.1.3
         data = self.stream.read(4)
         if len(data) == 4:
-            _refuse_size(self.path, struct.unpack(">HH", data), self.limits)
+            refuse_size(self.path, struct.unpack(">HH", data), self.limits)
 
     def _table_size(self, kind: bytes, start: int, size: int) -> None:
         """A table may not declare more entries than its box can hold: parsers allocate what it declares."""
@@ -128,56 +154,15 @@ class _IsoScan:
             return
         fixed, later = struct.unpack(">II", data)
         entries = later if kind == b"stsz" else fixed
+        if kind == b"stsz":
+            self.samples = max(self.samples, later)
         if kind == b"stsz" and fixed:
             return  # all samples have one size: there is no table
         if entries > max(0, size - 8):
             raise self._too(f"its {kind.decode()} table declares {entries} entries in {size} bytes")
 
     def _too(self, reason: str) -> TooHostile:
-        return TooHostile(
-            f"{self.path}: refused, {reason}", hint="no ordinary video is built like that; was it made to do harm?"
-        )
-
-
-def _declared_size(start: bytes, stream: BinaryIO) -> tuple[int, int]:
-    """Return the size that a picture's header declares; (0, 0) for what is no picture."""
-    if start[:8] == b"\x89PNG\r\n\x1a\n" and start[12:16] == b"IHDR":
-        width, height = struct.unpack(">II", start[16:24])
-        return width, height
-    if start[:6] in (b"GIF87a", b"GIF89a"):
-        width, height = struct.unpack("<HH", start[6:10])
-        return width, height
-    if start[:2] == b"BM":
-        width, height = struct.unpack("<ii", start[18:26])
-        return abs(width), abs(height)
-    if start[:3] == b"\xff\xd8\xff":
-        return _jpeg_size(stream)
-    return 0, 0
-
-
-def _jpeg_size(stream: BinaryIO) -> tuple[int, int]:
-    """Walk the segments of a JPEG file (ITU-T T.81, B.1) up to its frame header; at most 4096 of them."""
-    here = 2
-    for _ in range(4096):
-        stream.seek(here)
-        header = stream.read(9)
-        if len(header) < 9 or header[0] != 0xFF:
-            return 0, 0
-        marker, length = header[1], struct.unpack(">H", header[2:4])[0]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", header[5:9])
-            return width, height
-        here += 2 + length
-    return 0, 0
-
-
-def _refuse_size(path: Path, size: tuple[int, int], limits: Limits) -> None:
-    width, height = size
-    if width * height > limits.pixels:
-        raise TooHostile(
-            f"{path}: refused, it declares {width}x{height} pixels",
-            hint=f"frames of up to {limits.pixels / 1e6:.0f} million pixels are examined; scale it down",
-        )
+        return hostile(self.path, reason)
 
 
 __all__ = ["prescan"]

@@ -17,6 +17,7 @@ import io
 import logging
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -212,6 +213,10 @@ class Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = self._process.wait(timeout=1) if self._process is not None else None
         self.kill()
+        if code == -signal.SIGKILL:
+            return CannotRead(
+                f"{subject}: its worker was killed from outside", hint="is there enough memory? a smaller copy may work"
+            )
         how = "it sent too much" if code is None else f"signal {-code}" if code < 0 else f"status {code}"
         return CannotRead(
             f"{subject}: examining it crashed the worker ({how})", hint="the file may be damaged or hostile"

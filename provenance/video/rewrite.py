@@ -18,7 +18,7 @@ import av.error
 import numpy as np
 from av.codec.context import Flags
 
-from provenance.errors import CannotRead, CannotWrite, UsageError
+from provenance.errors import CannotRead, CannotWrite, TooHostile, UsageError
 from provenance.video import still
 from provenance.video.clock import FrameClock
 from provenance.video.container import VideoInfo, has_alpha, is_full_range, main_video, opened
@@ -73,6 +73,8 @@ Progress = Callable[[float], None]
 
 _STATES_ASPECT = frozenset({"h264", "libx264", "hevc", "libx265", "mpeg4", "mpeg2video"})
 """Codecs and encoders whose streams state the sample aspect themselves."""
+_MOST_EARLY_BYTES = 256 << 20
+"""Of sound and subtitles before the first picture, which wait for it in memory."""
 _HOLD_MUCH = (".mp4", ".mov", ".mkv")
 """Containers that are named where another one cannot keep a codec."""
 _log = logging.getLogger(__name__)
@@ -227,6 +229,13 @@ def _can_copy(video: Video, out: Path) -> bool:
         return target is None or main_video(source).index in add_copies(source, target, keep_video=True)[0]
 
 
+def _pictures_too_late(path: Path) -> TooHostile:
+    return TooHostile(
+        f"{path}: refused, more than {_MOST_EARLY_BYTES >> 20} MiB of other tracks come before its first picture",
+        hint="no ordinary video is built like that; mix its tracks anew",
+    )
+
+
 def _cannot_hold(video: Video, out: Path) -> CannotWrite:
     return CannotWrite(
         f"{out}: this container cannot hold {video.info.codec} video", hint="keep the suffix of the input, or use .mkv"
@@ -302,12 +311,16 @@ class _Job:
                 stream.metadata.update(stream_tags(main))
             stamps = _Stamps(unit, info.frame_rate)
             early: list[av.Packet] = []  # the header needs the first frame, and the first packet writes the header
+            held = 0
             for packet in source.demux([main, *copied(source, copies)]):
                 if packet.stream is not main:
                     if packet.size:
                         packet.dts = packet.dts if packet.dts is not None else packet.pts
                         packet.stream = copies[packet.stream.index]
                         early.append(packet) if count == 0 else target.mux(packet)
+                        held += packet.size if count == 0 else 0
+                        if held > _MOST_EARLY_BYTES:
+                            raise _pictures_too_late(self.video.path)
                     continue
                 for decoded in _decoded(packet, count):
                     frame, seconds = stamps.on(decoded)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from provenance.errors import CannotWrite, OutputExists
-from provenance.files import refuse_clashes, write_private, written_beside
+from provenance.errors import CannotRead, CannotWrite, OutputExists
+from provenance.files import refuse_clashes, refuse_existing, unchanged, write_private, written_beside
 
 
 def test_an_interruption_as_soon_as_the_file_is_there_leaves_nothing(
@@ -71,3 +73,37 @@ def test_errors_name_the_file_that_was_asked_for(variant: str, tmp_path: Path) -
     with pytest.raises(CannotWrite) as caught:
         _fail_beside(target, variant)
     assert str(caught.value) == caught.value.message == f"{target}: no container has this suffix (out.mp4)"
+
+
+def _read_while(path: Path, act: Callable[[], object]) -> None:
+    with unchanged(path):
+        act()
+        raise CannotRead("it is damaged", hint="none")
+
+
+@pytest.mark.parametrize("change", ["grows", "vanishes", "is replaced"])
+def test_a_file_that_changes_while_it_is_read_is_not_read(change: str, tmp_path: Path) -> None:
+    path, other = tmp_path / "clip.mp4", tmp_path / "other.mp4"
+    path.write_bytes(b"clip")
+    other.write_bytes(b"clip")
+    with unchanged(path):
+        path.read_bytes()
+    act = {
+        "grows": lambda: path.write_bytes(b"longer"),
+        "vanishes": path.unlink,
+        "is replaced": lambda: other.replace(path),
+    }
+    with pytest.raises(CannotRead, match=f"{path}: changed while it was read") as caught:
+        _read_while(path, act[change])
+    assert caught.value.__cause__ is not None
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    for force in (False, True):
+        with pytest.raises(OutputExists, match="no regular file"):
+            refuse_existing(tmp_path / "pipe", force=force)
+    with pytest.raises(OutputExists, match="there already"):
+        refuse_existing(tmp_path / "link", force=False)
+    refuse_existing(tmp_path / "link", force=True)

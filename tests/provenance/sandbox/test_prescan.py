@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -98,3 +99,30 @@ def test_what_is_no_file_is_said(tmp_path: Path) -> None:
     for path, reason in ((tmp_path / "none.mp4", "no such"), (tmp_path, "folder"), (tmp_path / "empty.mp4", "empty")):
         with pytest.raises(CannotRead, match=reason):
             prescan(path)
+
+
+def test_a_picture_of_many_chunks_passes(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (5, 64, 96, 3)).astype(np.uint8)
+    write_still(frames[0], tmp_path / "still.png")
+    data = (tmp_path / "still.png").read_bytes()
+    place = data.index(b"IDAT") - 4
+    nothing = struct.pack(">I4sI", 0, b"IDAT", 0x35AF061E)
+    (tmp_path / "still.png").write_bytes(data[:place] + nothing * 20_000 + data[place:])
+    prescan(tmp_path / "still.png")
+
+
+def test_chunks_that_claim_each_other_take_no_time(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    path.write_bytes(b"RIFF\xff\xff\xff\x7fAVI " + b"LIST\xff\xff\xff\x7f" * 10 + b"LIST\x04\0\0\0nest" * 100_000)
+    start = time.process_time()
+    prescan(path)
+    assert time.process_time() - start < 2
+
+
+def test_a_format_of_sound_is_no_size_of_pictures(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "clip.avi"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.int16), format="s16", layout="stereo")
+        frame.sample_rate = 48000
+        container.mux(stream.encode(frame))
+    prescan(tmp_path / "clip.avi")
