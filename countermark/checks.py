@@ -11,15 +11,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from provenance.errors import UnknownName
-from provenance.keys import KeyStream
 
 if TYPE_CHECKING:
     from provenance.credentials.trust import Trust
     from provenance.evidence import Check
+    from provenance.keys import KeyStream
     from provenance.watermarks.latent import Generator
 
 CHECKS = ("credentials", "pixel-watermark", "latent-watermark", "fingerprint", "detectors")
 """All checks, in the order in which a report lists them."""
+_MODULES = {
+    "credentials": "provenance.credentials.check",
+    "pixel-watermark": "provenance.watermarks.pixel",
+    "latent-watermark": "provenance.watermarks.latent",
+    "fingerprint": "provenance.repository.fingerprint",
+    "detectors": "detectors.detector",
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,11 @@ def built_in_generator() -> Generator:
     from generator.model import BuiltInGenerator
 
     return BuiltInGenerator.load()
+
+
+def modules_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The modules that a worker needs for these checks."""
+    return ("provenance.examination", *(_MODULES[name] for name in names))
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:

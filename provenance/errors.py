@@ -25,7 +25,6 @@ Each error carries a `message` that names the file or thing, a `hint` with the w
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -68,6 +67,8 @@ class UnknownName(UsageError):
     """A name that is not known; the hint lists the nearest ones that are."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        import difflib
+
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=3) or names[:8]
         super().__init__(

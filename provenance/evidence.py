@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from provenance.video import Video, VideoInfo, Window
+if TYPE_CHECKING:
+    from provenance.video import Video, VideoInfo, Window
 
 CredentialStatus = Literal[
     "intact", "changed", "unsigned_regions_changed", "recovered", "absent", "unreadable", "remote"

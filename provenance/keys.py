@@ -24,7 +24,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from scipy.special import ndtri
 
 from provenance.errors import KeyError_, OutputExists, UsageError
 from provenance.files import write_private
@@ -105,6 +104,8 @@ class KeyStream:
 
     def normals(self, label: str, count: int) -> np.ndarray:
         """Return float64 (count,) standard normal values, by inversion of `uniforms`."""
+        from scipy.special import ndtri
+
         return np.asarray(ndtri(self.uniforms(label, count)))
 
     def mac(self, label: str, message: _Bytes, bits: int) -> int:

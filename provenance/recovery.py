@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from provenance.credentials.manifest import FINGERPRINT_ALGORITHM, LATENT_ALGORITHM, PIXEL_ALGORITHM
 from provenance.credentials.resolution import RESULT_LIMIT, answers
@@ -22,8 +22,10 @@ from provenance.evidence import (
     WatermarkEvidence,
 )
 from provenance.repository.fingerprint import Fingerprint, Sketch, compare
-from provenance.repository.repository import StoredManifest
 from provenance.verdict import IGNORED, TRUSTED, content_of, decided
+
+if TYPE_CHECKING:
+    from provenance.repository.repository import StoredManifest
 
 ALGORITHMS = {"pixel-watermark": PIXEL_ALGORITHM, "latent-watermark": LATENT_ALGORITHM}
 CANDIDATES = 5

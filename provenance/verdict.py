@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from provenance.evidence import (
     Content,
@@ -23,9 +23,11 @@ from provenance.evidence import (
     Span,
     WatermarkEvidence,
 )
-from provenance.repository.fingerprint import Resemblance
 from provenance.spans import common, merged, seconds_of
 from provenance.wording import ALSO, ORIGINS, SENTENCES, quoted, said_by, signer_of, worded
+
+if TYPE_CHECKING:
+    from provenance.repository.fingerprint import Resemblance
 
 Finding = Literal[
     "generated",

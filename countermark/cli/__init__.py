@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -36,12 +35,26 @@ def countermark() -> None:
 
 
 def _register() -> None:
-    from countermark.cli import attack, bench, certs, demo, doctor, generate, keys, sign, train, trust, verify
+    from countermark.cli import (
+        attack,
+        bench,
+        certs,
+        completion,
+        demo,
+        doctor,
+        generate,
+        keys,
+        sign,
+        train,
+        trust,
+        verify,
+    )
 
     for command in (
         attack.attack,
         bench.bench,
         certs.certs,
+        completion.completion,
         demo.demo,
         doctor.doctor,
         generate.generate,
@@ -91,7 +104,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     session = Session()
     try:
         status = _status(session, arguments)
-    except (SystemExit, BrokenPipeError):  # click leaves so when the reader of standard error is gone
+    except SystemExit as leaving:  # click leaves so after completing a line, and when a reader is gone
+        status = _READER_GONE if leaving.code else 0
+    except BrokenPipeError:
         status = _READER_GONE
     try:
         sys.stdout.flush()
@@ -150,6 +165,8 @@ def _say_lost(lost: OutputLost, session: Session) -> int:
 def _say_refused(error: OSError, session: Session) -> None:
     """A file or folder that the system refuses and for which no closer words were found."""
     if session.debug:
+        import traceback
+
         traceback.print_exception(error)
     hint = "is it there, and yours to read and write? COUNTERMARK_HOME says where keys and certificates stand"
     say_error(CannotWrite(f"{os.fsdecode(error.filename)}: {error.strerror}", hint=hint))
@@ -171,6 +188,8 @@ def _looks_like_a_file(argument: str) -> bool:
 
 def _say_defect(error: Exception, session: Session) -> None:
     if session.debug:
+        import traceback
+
         traceback.print_exception(error)
     message = " ".join(str(error).split())[:300]
     click.echo(f"error: a defect of Countermark: {type(error).__name__}: {message}", err=True)

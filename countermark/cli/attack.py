@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from countermark.cli import options
+from countermark.cli import completion, options
 from countermark.cli.session import Command, Session, pass_session
 from countermark.cli.streams import refuse_stdin
 
@@ -14,7 +14,13 @@ from countermark.cli.streams import refuse_stdin
 @click.command(cls=Command)
 @click.argument("source", metavar="IN", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; its suffix names the container.")
-@click.option("--with", "chain", metavar="CHAIN", help="NAME[:PARAM][+NAME[:PARAM]…], as in crop:.71+x264:40.")
+@click.option(
+    "--with",
+    "chain",
+    metavar="CHAIN",
+    help="NAME[:PARAM][+NAME[:PARAM]…], as in crop:.71+x264:40.",
+    shell_complete=completion.attacks,
+)
 @options.seed("For attacks that draw random numbers.")
 @click.option("--list", "show", is_flag=True, help="List all attacks with their parameters.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
@@ -29,11 +35,12 @@ def attack(
     if source is None or output is None or chain is None:
         raise click.UsageError("name a video, -o OUTPUT and --with CHAIN (or --list)")
     from benchmarks.attacks import attack_file, parse_chain
-    from provenance.files import refuse_same_file
+    from provenance.files import refuse_existing, refuse_same_file
 
     refuse_stdin([str(source)])
     parse_chain(chain)
     refuse_same_file(source, output)
+    refuse_existing(output, force=force)
     options.make_parent(output)
     with session.progress(source.name) as advance:
         attack_file(source, output, chain, seed, force=force, progress=advance)
@@ -41,11 +48,12 @@ def attack(
 
 
 def _list(session: Session) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from benchmarks.attacks import ATTACKS
 
-    table = Table("attack", "parameter", "range", "default", "what it does", box=None, pad_edge=False)
+    heads = ("attack", "parameter", "range", "default", "what it does")
+    table = Table(*(Column(head, overflow="fold") for head in heads), box=None, pad_edge=False)
     for name, one in ATTACKS.items():
         range_ = one.parameter
         values = (range_.meaning, f"{range_.low:g} … {range_.high:g}", f"{range_.default:g}") if range_ else ("",) * 3

@@ -7,19 +7,41 @@ from pathlib import Path
 
 import click
 
-from countermark.cli import options
+from countermark.cli import completion, options
 from countermark.cli.session import Command, Session, pass_session
 
 OPTIONS = ("suite", "attacks", "videos", "use", "clips", "seed", "workers")
 
 
 @click.command(cls=Command)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.benches)
 @click.option("--list", "show", is_flag=True, help="List all experiments.")
-@click.option("--suite", default="quick", show_default=True, metavar="NAME", help="quick or standard.")
-@click.option("--attacks", metavar="LIST", help="Chains instead of the suite's, with commas: none,strip+x264:28.")
-@click.option("--videos", metavar="DIR|MANIFEST|scenes:N", help="Clips to measure on; scenes:N renders N of them.")
-@click.option("--use", metavar="NAME", help="Of a split, only the clips meant for this: development or table.")
+@click.option(
+    "--suite",
+    default="quick",
+    show_default=True,
+    metavar="NAME",
+    help="quick or standard.",
+    shell_complete=completion.one_of(completion.SUITES),
+)
+@click.option(
+    "--attacks",
+    metavar="LIST",
+    help="Chains instead of the suite's, with commas: none,strip+x264:28.",
+    shell_complete=completion.attacks,
+)
+@click.option(
+    "--videos",
+    metavar="DIR|MANIFEST|scenes:N",
+    help="Clips to measure on; scenes:N renders N of them.",
+    shell_complete=completion.files,
+)
+@click.option(
+    "--use",
+    metavar="NAME",
+    help="Of a split, only the clips meant for this: development or table.",
+    shell_complete=completion.one_of(("development", "table")),
+)
 @click.option("--clips", type=click.IntRange(1), help="At most so many clips.")
 @options.seed("For everything that is drawn.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows and report; build/bench/NAME by default.")
@@ -46,8 +68,9 @@ def bench(
     from provenance.errors import UnknownName
 
     if show or name is None:
+        width = max(map(len, BENCHES))
         for known, one in BENCHES.items():
-            click.echo(f"{known:<14} {one.summary}")
+            click.echo(f"{known:<{width}} {one.summary}")
         return
     if name not in BENCHES:
         raise UnknownName("experiment", name, BENCHES)

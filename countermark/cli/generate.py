@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from countermark.cli import options
+from countermark.cli import completion, options
 from countermark.cli.session import Command, Session, pass_session
 
 
@@ -22,7 +22,14 @@ from countermark.cli.session import Command, Session, pass_session
 @click.option("--image", type=click.Path(path_type=Path), metavar="FIRST.png", help="A picture to begin with.")
 @click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many clips to make.")
 @click.option("--unmarked-twin", is_flag=True, help="Also write the clip of the same seed without any mark.")
-@click.option("--model", default="built-in", show_default=True, metavar="NAME", help="Which model makes it.")
+@click.option(
+    "--model",
+    default="built-in",
+    show_default=True,
+    metavar="NAME",
+    help="Which model makes it.",
+    shell_complete=completion.one_of(completion.MODELS),
+)
 @options.keys
 @options.signer
 @options.tsa

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from countermark.cli import options
+from countermark.cli import completion, options
 from countermark.cli.session import Group, Session, pass_session
 
 
@@ -40,7 +40,7 @@ def list_keys(session: Session) -> None:
 
 
 @keys.command("export")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.keys)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="File to write, mode 0600.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @pass_session
@@ -69,7 +69,7 @@ def import_key(session: Session, name: str, file: Path) -> None:
 
 
 @keys.command("rotate")
-@click.argument("name", default="home")
+@click.argument("name", default="home", shell_complete=completion.own_keys)
 @pass_session
 def rotate(session: Session, name: str) -> None:
     """Retire the key NAME: it goes on reading under another name, and a new one takes its place."""

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import string
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from countermark.cli import completion
 from provenance.errors import CannotWrite, OutputExists, UsageError
 
 Share = Callable[[float], None]
 """Hears the share that is done, 0 to 1."""
 
 force = click.option("--force", is_flag=True, help="Overwrite the output.")
-keys = click.option("--key", "key_names", metavar="NAME", multiple=True, help="A key; may be given several times.")
+keys = click.option(
+    "--key",
+    "key_names",
+    metavar="NAME",
+    multiple=True,
+    help="A key; may be given several times.",
+    shell_complete=completion.keys,
+)
 signer = click.option("--signer", metavar="URI", help="Who signs: file:CERTIFICATES.pem,KEY.pem; your own by default.")
 tsa = click.option("--tsa", metavar="URL", help="A time-stamp authority to ask; this needs the network.")
 workers = click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Files at a time.")
@@ -27,6 +33,8 @@ files_from = click.option(
 
 def make_parent(path: Path) -> None:
     """Make the folder of an output, one level deep, and see whether it takes files. Raises CannotWrite."""
+    import tempfile
+
     try:
         path.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
@@ -66,11 +74,15 @@ def outputs_for(sources: Sequence[Path], output: str) -> list[Path]:
         )
     double = next((path for path in named if named.count(path) > 1), None)
     if double is not None:
-        raise OutputExists(f"{double}: two inputs would be written there", hint="use a template that tells them apart")
+        raise OutputExists(
+            f"{double}: two inputs would be written there", hint="'{stem}.signed{ext}' puts each beside its input"
+        )
     return named
 
 
 def _filled(template: str, source: Path) -> str:
+    import string
+
     places = {"stem": str(source.parent / source.stem), "name": source.name, "ext": source.suffix}
     filled = ""
     try:

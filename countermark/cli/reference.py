@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from countermark.cli import countermark
 from countermark.cli.session import everywhere
 from provenance.files import written_beside
 
+_AS_IT_IS = "\b\n"  # click's mark for a paragraph that is not wrapped
 _HEAD = """# Commands
 
 Written by `make docs` from the command line itself; `countermark COMMAND --help` says the same.
@@ -45,14 +47,21 @@ def _section(path: str, command: click.Command) -> str:
     context = click.Context(command, info_name=path)
     words = " ".join(command.collect_usage_pieces(context))
     lines = [f"## {path}", "", f"`{path} {words}`".replace(" `", "`"), ""]
-    text = (command.help or "").replace("\b\n", "").strip()
-    lines += [text, ""]
+    lines += [_prose(command.help or ""), ""]
     rows = [option.get_help_record(context) for option in options(command)]
     if rows:
         lines += ["| option | |", "|---|---|"]
         lines += [f"| `{_cell(names)}` | {_cell(said)} |" for names, said in filter(None, rows)]
         lines.append("")
     return "\n".join(lines)
+
+
+def _prose(text: str) -> str:
+    """The paragraphs of a help text; one that keeps its line breaks becomes a block of code."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(
+        f"```\n{one.removeprefix(_AS_IT_IS)}\n```" if one.startswith(_AS_IT_IS) else one for one in paragraphs
+    )
 
 
 def _cell(text: str) -> str:

@@ -9,7 +9,6 @@ import contextlib
 import functools
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 PROGRESS_AFTER_SECONDS = 1.0
 PIPE_COLUMNS = 110
+_WHOLE = 1000  # characters of a sentence
 PATH_LIMIT = 4096  # of systems, and of what is said of a path
 
 
@@ -42,6 +42,7 @@ class Session:
     verbosity: int = 0
     debug: bool = False
     failures: list[CountermarkError] = field(default_factory=list)
+    _bar: _Bar | None = None
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -50,11 +51,18 @@ class Session:
 
     def findings(self) -> Console:
         """Standard output, with colour where it is a terminal that wants it."""
+        self._make_room()
         return _console(sys.stdout)
+
+    def line(self, text: str) -> None:
+        """Print a line on standard output as it is, for programs that read it."""
+        self._make_room()
+        click.echo(text)
 
     def say(self, text: str) -> None:
         """Narrate on standard error, unless --quiet."""
         if self.verbosity >= 0:
+            self._make_room()
             click.echo(text, err=True)
 
     def wrote(self, path: Path, what: str = "") -> None:
@@ -64,11 +72,13 @@ class Session:
     def detail(self, text: str) -> None:
         """Narrate on standard error with --verbose."""
         if self.verbosity > 0:
+            self._make_room()
             click.echo(text, err=True)
 
     def fail(self, error: CountermarkError) -> None:
         """Say what went wrong with one item and go on with the others; the exit status remembers."""
         self.failures.append(error)
+        self._make_room()
         say_error(error, debug=self.debug)
 
     @property
@@ -83,7 +93,16 @@ class Session:
             yield _silent
             return
         with _Bar(label) as bar:
-            yield bar
+            self._bar = bar
+            try:
+                yield bar
+            finally:
+                self._bar = None
+
+    def _make_room(self) -> None:
+        """Take the progress bar off the terminal before something else is printed there."""
+        if self._bar is not None:
+            self._bar.hide()
 
 
 def _silent(share: float, note: str = "") -> None:
@@ -98,6 +117,7 @@ class _Bar:
         self._begin = time.monotonic()
         self._bar: Any = None
         self._task: Any = None
+        self._is_hidden = False
 
     def __enter__(self) -> _Bar:
         return self
@@ -111,7 +131,16 @@ class _Bar:
             if time.monotonic() - self._begin < PROGRESS_AFTER_SECONDS:
                 return
             self._show()
+        if self._is_hidden:
+            self._bar.start()
+            self._is_hidden = False
         self._bar.update(self._task, completed=share, description=_shown(f"{self._label} {note}".strip()))
+
+    def hide(self) -> None:
+        """Take the bar away until there is progress again."""
+        if self._bar is not None and not self._is_hidden:
+            self._bar.stop()
+            self._is_hidden = True
 
     def _show(self) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -143,6 +172,8 @@ def _console(stream: Any) -> Console:
 def say_error(error: CountermarkError, *, debug: bool = False) -> None:
     """One line that names the thing, one with the way out; with --debug where it happened."""
     if debug:
+        import traceback
+
         click.echo("".join(traceback.format_exception(error)), err=True)
     click.echo(f"error: {error.message}", err=True)
     click.echo(f"hint: {error.hint}", err=True)
@@ -186,10 +217,16 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A group whose commands are `Command`s."""
+    """A group whose commands are `Command`s, and whose help says of each all of its first sentence."""
 
     command_class = Command
     group_class = type
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, wrapped where the terminal is narrow instead of cut."""
+        rows = [(name, command.get_short_help_str(_WHOLE)) for name, command in sorted(self.commands.items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 pass_session: Callable[..., Any] = click.make_pass_decorator(Session)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from countermark.cli import options
+from countermark.cli import completion, options
 from countermark.cli.session import PATH_LIMIT, Command, Session, pass_session
 from countermark.cli.streams import refuse_stdin
 
@@ -21,9 +22,16 @@ ORIGINS = ("generated", "generated-in-part", "edited", "captured")
 
 
 @click.command(cls=Command)
-@click.argument("files", metavar="IN…", nargs=-1)
+@click.argument("files", metavar="IN…", nargs=-1, shell_complete=completion.files)
 @options.files_from
-@click.option("-o", "--output", required=True, metavar="OUT", help="A file, a folder, or '{stem}.signed{ext}'.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    help="A file, a folder, or '{stem}.signed{ext}'.",
+    shell_complete=completion.files,
+)
 @click.option("--origin", type=click.Choice(ORIGINS), help="Your word for how the clip was made.")
 @click.option("--id", "watermark_id", metavar="HEX", help="An id of 16 hex digits whose top bits say the origin.")
 @options.keys
@@ -31,9 +39,19 @@ ORIGINS = ("generated", "generated-in-part", "edited", "captured")
 @options.tsa
 @click.option("--no-watermark", is_flag=True, help="Copy the streams as they are, and only sign.")
 @click.option("--strength", default="auto", show_default=True, metavar="DECIBELS", help="Luma PSNR of the watermark.")
-@click.option("--codec", metavar="NAME", help="Encode with this codec; by default the input's own.")
+@click.option(
+    "--codec",
+    metavar="NAME",
+    help="Encode with this codec; by default the input's own.",
+    shell_complete=completion.one_of(completion.CODECS),
+)
 @click.option("--crf", type=float, help="Quality on the codec's own scale; lower is better.")
-@click.option("--preset", metavar="NAME", help="Speed, ultrafast to veryslow.")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="Speed, ultrafast to veryslow.",
+    shell_complete=completion.one_of(completion.PRESETS),
+)
 @click.option("--sidecar", is_flag=True, help="Credentials beside the file instead of inside.")
 @click.option("--keep-location", is_flag=True, help="Keep tags that say where the clip was filmed.")
 @options.force
@@ -58,7 +76,7 @@ def sign(
     force: bool,
 ) -> None:
     """Put an invisible watermark into videos, sign them, and remember them."""
-    from countermark.wiring import signing_desk
+    from countermark.warming import worker_ahead
     from provenance.errors import CountermarkError, UsageError
     from provenance.files import refuse_clashes
     from provenance.inputs import expand, refuse_folder
@@ -72,20 +90,24 @@ def sign(
         raise UsageError("--id names one id, and there are several files", hint="sign them one by one")
     if no_watermark and (key_names or watermark_id is not None):
         raise UsageError("--no-watermark goes with neither --key nor --id", hint="leave one of them out")
-    desk = signing_desk(
-        session.settings,
-        key_names=key_names,
-        watermark=not no_watermark,
-        signer=signer,
-        origin=(origin or "unstated").replace("-", "_"),
-        watermark_id=parse_id(watermark_id) if watermark_id is not None else None,
-        encoding=_encoding(codec, crf, preset),
-        sidecar=sidecar,
-        keep_location=keep_location,
-        tsa_url=tsa,
-        force=force,
-        **_strength(strength),
-    )
+    with worker_ahead(("provenance.marking",)) if tsa is None else contextlib.nullcontext():
+        import provenance.sign  # noqa: F401
+        from countermark.wiring import signing_desk
+
+        desk = signing_desk(
+            session.settings,
+            key_names=key_names,
+            watermark=not no_watermark,
+            signer=signer,
+            origin=(origin or "unstated").replace("-", "_"),
+            watermark_id=parse_id(watermark_id) if watermark_id is not None else None,
+            encoding=_encoding(codec, crf, preset),
+            sidecar=sidecar,
+            keep_location=keep_location,
+            tsa_url=tsa,
+            force=force,
+            **_strength(strength),
+        )
     for note in desk.notes:
         session.say(note)
     for source, out in zip(sources, outputs, strict=True):

@@ -7,7 +7,6 @@ import io
 import os
 import select
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -119,6 +118,8 @@ def spool_for(names: Sequence[str], files_from: Path | None) -> Iterator[Spool |
         return
     if str(files_from) == STDIN:
         raise UsageError("standard input is either a clip or a list of names", hint="leave out one of the two -")
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="countermark-") as folder:  # mode 0700
         yield Spool(Path(folder))
 

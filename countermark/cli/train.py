@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,5 +102,7 @@ def detectors(session: Session, out: Path, split: Path | None) -> None:
 def _narrated(session: Session) -> Iterator[None]:
     """Let the training's own log be heard on standard error, unless --quiet."""
     if session.verbosity >= 0:
+        import logging
+
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     yield

