@@ -23,6 +23,7 @@ lint: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m countermark.cli.reference docs/commands.md
+	$(BIN)/python -m benchmarks.attacks.reference docs/attacks.md
 
 install: $(STAMP)
 

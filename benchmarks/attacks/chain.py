@@ -1,8 +1,9 @@
 """Chains of attacks: their syntax, and how a clip in memory or a file on disk goes through them.
 
 A chain is ``NAME[:PARAMETER][+NAME[:PARAMETER]...]``, as in ``crop:.71+brightness:.5+x264:40``, and is applied from
-left to right. A chain that changes frames and ends without an encoder of its own is written to its file with H.264 at
-CRF 18, preset veryfast: whoever edits a clip stores it again.
+left to right. Some names stand for chains themselves, as ``social`` does. A chain that changes frames and ends without
+an encoder of its own is written to its file with H.264 at CRF 18, preset veryfast: whoever edits a clip stores it
+again. What touches the file alone, as ``soundtrack`` does, comes last, wherever it is written.
 """
 
 from __future__ import annotations
@@ -13,22 +14,36 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.attacks.attack import Attack
+from benchmarks.attacks.attack import Attack, FileAttack
 from benchmarks.attacks.codec import CODEC, PIXEL_FORMAT, encoding, store, storing, through_codec
+from benchmarks.attacks.delivery import DELIVERY
+from benchmarks.attacks.edits import EDITS
 from benchmarks.attacks.geometric import GEOMETRIC
 from benchmarks.attacks.photometric import PHOTOMETRIC
+from benchmarks.attacks.regeneration import REGENERATION
 from benchmarks.attacks.temporal import TEMPORAL
 from provenance.errors import UnknownName, UsageError
 from provenance.files import refuse_same_file, written_beside
+from provenance.sandbox.prescan import prescan
 from provenance.video import Clip, Video
-from provenance.video.container import refuse_unreadable
+from provenance.video.encoding import Encoding
 from provenance.video.rewrite import copy_streams, transcode
 
-ATTACKS: dict[str, Attack] = {**CODEC, **GEOMETRIC, **TEMPORAL, **PHOTOMETRIC}
+FAMILIES: dict[str, dict[str, Attack]] = {
+    "codec": CODEC,
+    "geometric": GEOMETRIC,
+    "temporal": TEMPORAL,
+    "photometric": PHOTOMETRIC,
+    "edits": EDITS,
+    "regeneration": REGENERATION,
+    "chains": DELIVERY,
+}
+ATTACKS: dict[str, Attack] = {name: attack for family in FAMILIES.values() for name, attack in family.items()}
 Progress = Callable[[float], None]
 """Called with the share done, 0 to 1."""
 
@@ -64,9 +79,15 @@ class Chain:
         return "+".join(map(str, self.steps)) or "none"
 
     @property
+    def spelled_out(self) -> tuple[Step, ...]:
+        """The steps, with those of named chains in their places."""
+        parts = (parse_chain(step.attack.steps).steps if step.attack.steps else (step,) for step in self.steps)
+        return tuple(step for part in parts for step in part)
+
+    @property
     def changes_time(self) -> bool:
         """Whether frames are lost, moved or repeated."""
-        return any(step.attack.changes_time for step in self.steps)
+        return any(step.attack.changes_time for step in self.spelled_out)
 
 
 def parse_chain(text: str) -> Chain:
@@ -100,11 +121,11 @@ def _parse_step(text: str) -> Step:
 
 def attack_clip(clip: Clip, chain: Chain | str, seed: int = 0) -> Clip:
     """Return the clip after a chain; the clip itself stays as it is. The same seed gives the same result."""
-    steps = (parse_chain(chain) if isinstance(chain, str) else chain).steps
-    for position, step in enumerate(steps):
+    parsed = parse_chain(chain) if isinstance(chain, str) else chain
+    for position, step in enumerate(parsed.spelled_out):
         attack = step.attack
         if attack.encoder is not None:
-            clip = through_codec(clip, attack.encoder, _crf(step))
+            clip = through_codec(clip, attack.encoder, step.value or 0.0)
         elif attack.frames is not None:
             clip = _joined(attack.frames([clip], step.value or 0.0, _random(seed, position)))
     return clip
@@ -126,21 +147,37 @@ def attack_file(
     """
     parsed = parse_chain(chain) if isinstance(chain, str) else chain
     refuse_same_file(source, target)
-    stages = list(_stages(parsed))
-    video = Video(source)
-    refuse_unreadable(source)
+    passes = _passes(parsed, seed)
+    prescan(source)
     with written_beside(target, force=force) as part, tempfile.TemporaryDirectory() as folder:
-        if not parsed.steps:
-            shutil.copyfile(source, part)
-        elif not stages:
-            copy_streams(video, part, metadata=False)
-        for number, stage in enumerate(stages):
-            last = number == len(stages) - 1
-            result = part if last else Path(folder) / f"stage-{number}.mkv"
-            _run_stage(source, result, stage, seed, _part(progress, number, len(stages)))
+        for number, run in enumerate(passes):
+            result = part if number == len(passes) - 1 else Path(folder) / f"pass-{number}.mkv"
+            run(source, result, _part(progress, number, len(passes)))
             source = result
     if progress is not None:
         progress(1.0)
+
+
+_Pass = Callable[[Path, Path, Progress], None]
+"""One reading and writing of the whole file: (source, target, where progress is told)."""
+
+
+def _passes(chain: Chain, seed: int) -> list[_Pass]:
+    passes: list[_Pass] = [partial(_run_stage, stage=stage, seed=seed) for stage in _stages(chain)]
+    passes += [partial(_change_file, change=step.attack.file) for step in chain.spelled_out if step.attack.file]
+    return passes or [_strip_file if chain.steps else _copy_file]
+
+
+def _change_file(source: Path, target: Path, report: Progress, *, change: FileAttack) -> None:
+    change(source, target)
+
+
+def _strip_file(source: Path, target: Path, report: Progress) -> None:
+    copy_streams(Video(source), target, metadata=False)
+
+
+def _copy_file(source: Path, target: Path, report: Progress) -> None:
+    shutil.copyfile(source, target)
 
 
 @dataclass(frozen=True)
@@ -153,7 +190,7 @@ class _Stage:
 
 def _stages(chain: Chain) -> Iterator[_Stage]:
     pending: list[tuple[int, Step]] = []
-    for position, step in enumerate(chain.steps):
+    for position, step in enumerate(chain.spelled_out):
         if step.attack.encoder is not None:
             yield _Stage(tuple(pending), step)
             pending = []
@@ -163,18 +200,25 @@ def _stages(chain: Chain) -> Iterator[_Stage]:
         yield _Stage(tuple(pending), None)
 
 
-def _run_stage(source: Path, target: Path, stage: _Stage, seed: int, report: Progress) -> None:
+def _run_stage(source: Path, target: Path, report: Progress, *, stage: _Stage, seed: int) -> None:
     video = Video(source)
-    encoder = stage.encoder.attack.encoder if stage.encoder is not None else None
-    if stage.encoder is not None and encoder is not None and not stage.frames:
-        transcode(video, target, encoding(encoder, _crf(stage.encoder)), progress=report, metadata=False)
+    if stage.encoder is not None and not stage.frames:
+        transcode(video, target, _encoding(stage.encoder), progress=report, metadata=False)
         return
-    settings = storing()
-    if stage.encoder is not None and encoder is not None:
-        settings = encoding(encoder, _crf(stage.encoder), PIXEL_FORMAT)
-    rate = next((Fraction(step.value or 25) for _, step in reversed(stage.frames) if step.name == "fps"), None)
-    clips = _attacked(_reported(video, report), stage, seed)
-    store(clips, target, settings, (rate or video.info.frame_rate).limit_denominator(1001))
+    settings = storing() if stage.encoder is None else _encoding(stage.encoder, PIXEL_FORMAT)
+    store(_attacked(_reported(video, report), stage, seed), target, settings, _rate_after(stage, video.info.frame_rate))
+
+
+def _encoding(step: Step, pixel_format: str | None = None) -> Encoding:
+    return encoding(step.attack.encoder or "", step.value or 0.0, pixel_format)
+
+
+def _rate_after(stage: _Stage, rate: Fraction) -> Fraction:
+    """Frames per second after a stage, from those before."""
+    for _, step in stage.frames:
+        if step.attack.rate is not None:
+            rate = Fraction(step.attack.rate(float(rate), step.value or 0.0))
+    return rate.limit_denominator(1001)
 
 
 def _attacked(clips: Iterator[Clip], stage: _Stage, seed: int) -> Iterator[Clip]:
@@ -198,10 +242,6 @@ def _part(progress: Progress | None, number: int, count: int) -> Progress:
             progress((number + share) / count)
 
     return report
-
-
-def _crf(step: Step) -> int:
-    return int(step.value or 0)
 
 
 def _random(seed: int, position: int) -> np.random.Generator:

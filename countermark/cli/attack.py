@@ -50,12 +50,14 @@ def attack(
 def _list(session: Session) -> None:
     from rich.table import Column, Table
 
-    from benchmarks.attacks import ATTACKS
+    from benchmarks.attacks.chain import FAMILIES
 
     heads = ("attack", "parameter", "range", "default", "what it does")
     table = Table(*(Column(head, overflow="fold") for head in heads), box=None, pad_edge=False)
-    for name, one in ATTACKS.items():
-        range_ = one.parameter
-        values = (range_.meaning, f"{range_.low:g} … {range_.high:g}", f"{range_.default:g}") if range_ else ("",) * 3
-        table.add_row(name, *values, one.summary)
+    for family, attacks in FAMILIES.items():
+        table.add_row(f"[bold]{family}[/]")
+        for name, one in attacks.items():
+            known = one.parameter
+            values = (known.meaning, f"{known.low:g} … {known.high:g}", f"{known.default:g}") if known else ("",) * 3
+            table.add_row(name, *values, one.summary if one.steps is None else f"{one.summary}: {one.steps}")
     session.findings().print(table)
