@@ -13,7 +13,8 @@ from pathlib import Path
 
 from provenance.errors import CannotRead, UsageError
 
-_MEDIA = """.mp4 .m4v .mov .mkv .webm .avi .gif .mpg .mpeg .ts .mts .m2ts .3gp .wmv .flv .ogv .y4m .mxf
+_MEDIA = """.mp4 .m4v .mov .mkv .webm .avi .gif .apng .mpg .mpeg .m2v .vob .ts .mts .m2ts .3gp .3g2 .wmv .asf .flv .ogv
+.y4m .mxf .dv .ivf .nut .h264 .264 .h265 .265 .hevc
 .jpg .jpeg .png .webp .avif .tif .tiff .bmp"""
 MEDIA_SUFFIXES = frozenset(_MEDIA.split())
 """Suffixes that a folder is searched for."""

@@ -13,6 +13,7 @@ import json
 import operator
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,7 +28,7 @@ from benchmarks.experiments.chain import Checks
 from benchmarks.media import chosen, ffmpeg, run_ffmpeg
 from benchmarks.report import Report, Table, write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
-from benchmarks.videos import fingerprint_of, subjects
+from benchmarks.videos import balanced, fingerprint_of, subjects
 from provenance.credentials.authority import own_authority_pem
 from provenance.credentials.signing import open_signer
 from provenance.credentials.trust import load_trust
@@ -50,6 +51,8 @@ SAME_TIME = 0.0015
 SAME_PICTURE = 2.5
 """Mean difference of RGB values, out of 255: conversions of two versions of one library."""
 ARMS = ("read", "sign", "size")
+WEIGHED = 8
+"""Of somebody's clips every eighth is weighed, since that encodes each twice more."""
 _FLAGS = {"b": "-b:v", "maxrate": "-maxrate:v", "profile": "-profile:v"}
 
 
@@ -83,10 +86,14 @@ def run_media(
     ffmpeg()
     settings: Row = {"experiment": "media", "ffmpeg": _version()}
     if videos is not None:
-        clips = [one for one in subjects(videos, use=use, corpus=corpus) if one.path is not None]
+        found = [one for one in subjects(videos, use=use, corpus=corpus) if one.path is not None]
+        clips = balanced(found, len(found))  # a run that is stopped early has seen all sources
         if not clips:
             raise UsageError(f"{videos}: holds no files to sign", hint="name a folder, a pattern or a split")
-        tasks = [Task(one.name, ARMS, {"path": str(one.path)}, seed_of(one.name, 0)) for one in clips]
+        tasks = [
+            Task(one.name, ARMS, {"path": str(one.path), "weigh": n % WEIGHED == 0}, seed_of(one.name, 0))
+            for n, one in enumerate(clips)
+        ]
         settings |= {"clips": fingerprint_of(clips)}
     else:
         cases = chosen(names)
@@ -110,7 +117,7 @@ def measure_media(task: Task) -> list[Row]:
         return [
             {"arm": "read", **_guarded(lambda: reading(source))},
             {"arm": "sign", **_guarded(lambda: signing(source, folder, watermark=watermark))},
-            {"arm": "size", **_guarded(lambda: sizes(source, folder))},
+            {"arm": "size", **(_guarded(lambda: sizes(source, folder)) if task.arguments.get("weigh", True) else {})},
         ]
 
 
@@ -165,31 +172,38 @@ def shown_by_ffmpeg(source: Path) -> Shown:
     unit = next(Fraction(line.split(":")[1].strip()) for line in listed.splitlines() if line.startswith("#tb 0"))
     stamps = [int(line.split(",")[2]) for line in listed.splitlines() if line and not line.startswith("#")]
     height, width = _shown_size(source)
-    raw = run_ffmpeg(*base, "-vf", f"scale={width}:{height}:flags=area", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    small = f"format=rgb24,scale={width}:{height}:flags=area"  # colours first: scaled chroma would leave their range
+    raw = run_ffmpeg(*base, "-vf", small, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
     pictures = np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3).astype(np.float32)
     return Shown([float((stamp - stamps[0]) * unit) for stamp in stamps], pictures)
 
 
 def _main(source: Path) -> str:
     """The stream that is shown: the first of pictures that is no cover."""
-    streams = [one for one in ffprobe(source, "-show_streams")["streams"] if one["codec_type"] == "video"]
+    streams = [one for one in ffprobe(source, "-show_streams")["streams"] if one.get("codec_type") == "video"]
+    if not streams:
+        raise ValueError(f"ffprobe finds no pictures in {source.name}")
     main = next((one for one in streams if not one["disposition"]["attached_pic"]), streams[0])
     return f"0:{main['index']}"
 
 
 def _shown_size(source: Path) -> tuple[int, int]:
     raw = run_ffmpeg("-i", str(source), "-map", _main(source), "-frames:v", "1", "-f", "image2pipe", "-c:v", "png", "-")
-    picture = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR) if raw else None
     if picture is None:
         raise ValueError(f"ffmpeg shows no picture of {source.name}")
-    height, width = picture.shape[:2]
-    return height // 4, width // 4
+    return _quarter(*picture.shape[:2])
+
+
+def _quarter(height: int, width: int) -> tuple[int, int]:
+    """A quarter of each side; small pictures stay as they are."""
+    return (height // 4, width // 4) if min(height, width) >= 64 else (height, width)
 
 
 def small(frame: np.ndarray) -> np.ndarray:
-    """A frame at a quarter of its size: float32 (h // 4, w // 4, 3)."""
-    height, width = frame.shape[:2]
-    return np.asarray(cv2.resize(frame, (width // 4, height // 4), interpolation=cv2.INTER_AREA), np.float32)
+    """A frame at a quarter of its size, if it is not small: float32 (h // 4, w // 4, 3)."""
+    height, width = _quarter(*frame.shape[:2])
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def signing(source: Path, folder: Path, *, watermark: bool = True) -> Row:
@@ -246,7 +260,9 @@ def sizes(source: Path, folder: Path) -> Row:
 def _transcoded(source: Path, out: Path, encoding: Encoding, pixel_format: str | None) -> int | None:
     """Bytes of what FFmpeg makes of a file with the same encoder and quality, sound copied; None where it cannot."""
     options = {_FLAGS.get(name, f"-{name}"): value for name, value in encoding.encoder_options().items()}
-    if pixel_format not in (None, "pal8"):
+    if encoding.encoder == "gif":
+        options["-lavfi"] = "split[a][b];[a]palettegen[p];[b][p]paletteuse"  # else it takes one palette for all clips
+    elif pixel_format is not None:
         options["-pix_fmt"] = str(pixel_format)
     words = [word for pair in options.items() for word in pair]
     streams = ("-map", _main(source), "-map", "0:a?", "-c:a", "copy", "-fps_mode", "passthrough")
@@ -306,10 +322,10 @@ def _packets(path: Path) -> dict[str, list[str]]:
 
 
 def _times(said: dict[str, Any]) -> list[float] | None:
-    """Seconds of each frame from the first; None for a raw stream, which states none."""
+    """Seconds of each frame from the first, as players take them; None for a raw stream, which states none."""
     if any("pts_time" not in one for one in said["frames"]):
         return None
-    stamps = [float(one["pts_time"]) for one in said["frames"]]
+    stamps = [float(one.get("best_effort_timestamp_time", one["pts_time"])) for one in said["frames"]]
     return [stamp - stamps[0] for stamp in stamps]
 
 
@@ -331,14 +347,28 @@ def _about(old: float | None, new: float | None) -> bool:
 
 
 def _colour(said: dict[str, Any]) -> tuple[str, ...]:
-    names = ("color_range", "color_space", "color_transfer", "color_primaries")
-    return tuple(str(said["frames"][0].get(name, "unknown")) for name in names)
+    names = ("color_space", "color_transfer", "color_primaries")
+    usual = "tv" if said["main"].get("pix_fmt", "").startswith("yuv") else "pc"  # where a stream states no range
+    levels = said["frames"][0].get("color_range", "unknown").replace("unknown", usual)
+    return levels, *(str(said["frames"][0].get(name, "unknown")) for name in names)
 
 
 def _side_data(said: dict[str, Any], *kinds: str) -> list[Any]:
     pieces = [*said["main"].get("side_data_list", ()), *(said["frames"][0].get("side_data_list", ()))]
     unique = {json.dumps(piece, sort_keys=True) for piece in pieces if piece.get("side_data_type") in kinds}
     return sorted(unique)
+
+
+def _profile(said: dict[str, Any]) -> str | None:
+    """The profile; Baseline counts as Constrained Baseline, which is what encoders write of it."""
+    profile = said["main"].get("profile")
+    return "Constrained Baseline" if profile == "Baseline" else profile
+
+
+def _view(said: dict[str, Any]) -> list[str]:
+    """What is stated of pictures for each eye, or of a sphere: by the container, else by the first frame."""
+    kinds = ("Stereo 3D", "Spherical Mapping")
+    return _side_data({**said, "frames": [{}]}, *kinds) or _side_data(said, *kinds)
 
 
 def _alpha(said: dict[str, Any]) -> bool:
@@ -350,10 +380,12 @@ def _turned(said: dict[str, Any]) -> str:
     return " ".join(" ".join(pieces).split())
 
 
+_WRITER_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "software", "duration"})
+
+
 def _tags(said: dict[str, Any]) -> dict[str, str]:
-    kept = ("title", "artist", "comment", "date", "creation_time")
     tags = {name.lower(): value for name, value in said["format"].get("tags", {}).items()}
-    return {name: tags[name] for name in kept if name in tags}
+    return {name: value for name, value in tags.items() if name not in _WRITER_TAGS}
 
 
 def _languages(said: dict[str, Any]) -> list[str]:
@@ -364,6 +396,11 @@ def _kinds(said: dict[str, Any], kind: str) -> list[str]:
     return [
         one.get("codec_name", one.get("codec_tag_string", "?")) for one in said["others"] if one["codec_type"] == kind
     ]
+
+
+def _none_missing(old: list[str], new: list[str]) -> bool:
+    """Whether each is still there; muxers write tracks of their own beside them, of the time code for one."""
+    return not Counter(old) - Counter(new)
 
 
 def _chapters(said: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -379,9 +416,9 @@ FACTS = (
     Fact("times", _times, ("time", "mid-stream"), _same_times),
     Fact("against sound", _against_sound, ("sound",), _about),
     Fact("codec", lambda said: said["main"]["codec_name"], ("encoded", "codec")),
-    Fact("profile", lambda said: said["main"].get("profile"), ("profile", "encoded", "converted")),
+    Fact("profile", _profile, ("profile", "encoded", "converted")),
     Fact("format", lambda said: said["main"].get("pix_fmt"), _CONVERTED),
-    Fact("alpha", _alpha, ("shines through",)),
+    Fact("alpha", _alpha, ("shines through", *_CONVERTED)),  # what is opaque may be converted; else signing is refused
     Fact("size", lambda said: (said["main"]["width"], said["main"]["height"]), ("upright", "size")),
     Fact("aspect", lambda said: said["main"].get("sample_aspect_ratio", "1:1").replace("0:1", "1:1"), ("aspect",)),
     Fact("turned", _turned, ("upright",)),
@@ -392,9 +429,10 @@ FACTS = (
         lambda said: _side_data(said, "Mastering display metadata", "Content light level metadata"),
         ("mastering",),
     ),
+    Fact("view", _view, ("stereo", "spher")),
     Fact("sound", lambda said: said["packets"].get("audio", []), ("audio",)),
     Fact("subtitles", lambda said: said["packets"].get("subtitle", []), ("subtitle",)),
-    Fact("data", lambda said: _kinds(said, "data"), ("data", "timecode")),
+    Fact("data", lambda said: _kinds(said, "data"), ("data", "timecode"), _none_missing),
     Fact("covers", lambda said: _kinds(said, "video"), ("cover", "video")),
     Fact("languages", _languages, ("left out",)),
     Fact("chapters", _chapters, ("chapter",)),
@@ -449,7 +487,7 @@ def media_report(rows: Sequence[Row], settings: Row) -> Report:
 def _weights(size: Row) -> tuple[str, str, str]:
     """The cells of one file that say what it weighs."""
     if "plain_bytes" not in size:
-        return ("failed" if "error" in size else "not signed",) * 3
+        return ("failed" if "error" in size else "not weighed",) * 3
     plain, transcode = size["plain_bytes"], size["transcode_bytes"]
     return (
         f"{plain / transcode:.2f}" if transcode else "FFmpeg cannot",

@@ -22,6 +22,8 @@ from provenance.video.side_data import side_data_of
 STILL_CODECS = frozenset({"png", "mjpeg", "webp", "tiff", "bmp", "jpeg2000", "jpegxl"})
 MAX_PIXELS = 8192 * 8192
 """Larger frames are refused by the decoder itself, whatever the container declared."""
+MAX_RATE = 2000
+"""Frames per second above which an average is taken for the rate of a clock."""
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,mxf_opatom,ivf,obu,h264,hevc,"
     "vvc,m4v,av1,dv,nut,wtv,rm,yuv4mpegpipe,apng,image2,jpeg_pipe,png_pipe,webp_pipe,tiff_pipe,bmp_pipe,j2k_pipe,"
@@ -39,7 +41,7 @@ class VideoInfo:
     rotation_degrees: counter-clockwise turn that brings coded frames upright: 0, 90, 180 or 270.
     orientation: that turn, and whether pictures are mirrored before.
     transparent: whether something shines through the first picture. interlaced: whether it is two fields.
-    mastering: what HDR films state beside their colour tags.
+    mastering: what HDR films state beside their colour tags. spherical: whether pictures are seen from inside a sphere.
     frame_count: as the container states or duration and rate suggest; None when it says nothing. An approximation.
     """
 
@@ -65,6 +67,7 @@ class VideoInfo:
     transparent: bool = False
     interlaced: bool = False
     mastering: Mastering | None = None
+    spherical: bool = False
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -124,7 +127,7 @@ def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
     pieces = None if stream.codec_context.name in STILL_CODECS else side_data_of(first)
     orientation = Orientation.of(first, pieces, path)
     width, height = orientation.coded_size(first.width, first.height)
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    rate = frame_rate_of(stream)
     duration = _duration(stream, container)
     return VideoInfo(
         path=path,
@@ -136,7 +139,7 @@ def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
         height=height,
         rotation_degrees=orientation.rotation_degrees,
         sample_aspect=stream.sample_aspect_ratio or Fraction(1),
-        frame_rate=Fraction(rate),
+        frame_rate=rate,
         time_base=Fraction(stream.time_base or Fraction(1, 1000)),
         duration_seconds=duration,
         frame_count=stream.frames or (round(duration * rate) if duration else None),
@@ -149,6 +152,7 @@ def describe(path: Path, container: av.container.InputContainer) -> VideoInfo:
         transparent=_is_transparent(stream, first),
         interlaced=bool(first.interlaced_frame),
         mastering=Mastering.of(pieces),
+        spherical="SPHERICAL" in (pieces or {}),
     )
 
 
@@ -167,6 +171,14 @@ def main_video(container: av.container.InputContainer) -> av.video.stream.VideoS
     """Return the first video stream that is no cover picture."""
     streams = container.streams.video
     return next((one for one in streams if Disposition.attached_pic not in one.disposition), streams[0])
+
+
+def frame_rate_of(stream: av.video.stream.VideoStream) -> Fraction:
+    """Frames per second: the average as FFmpeg counts it, unless it is a clock's rate, as it is of raw DV."""
+    average, guessed = stream.average_rate, stream.guessed_rate
+    if average and (average <= MAX_RATE or not guessed):
+        return Fraction(average)
+    return Fraction(guessed or 25)
 
 
 def is_full_range(frame: av.VideoFrame) -> bool:

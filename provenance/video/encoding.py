@@ -157,6 +157,8 @@ def same_profile(encoder: str, profile: str | None) -> dict[str, str]:
         return {"profile": _H264[profile]}
     if encoder == "prores_ks" and profile in _PRORES:
         return {"profile": _PRORES[profile]}
+    if encoder == "mpeg4" and profile == "Advanced Simple Profile":
+        return {"bf": "2"}  # what makes it one
     if encoder == "dnxhd" and profile is not None and profile.startswith("DNXHR "):
         return {"profile": profile.lower().replace(" ", "_")}
     return {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,15 @@ import numpy as np
 from provenance.errors import CannotRead
 from provenance.video.clip import Clip, Window, luma_of
 from provenance.video.clock import FrameClock
-from provenance.video.container import VideoInfo, describe, is_full_range, main_video, opened, skip_others
+from provenance.video.container import (
+    VideoInfo,
+    describe,
+    frame_rate_of,
+    is_full_range,
+    main_video,
+    opened,
+    skip_others,
+)
 
 UNSPECIFIED = 2  # ITU-T H.273, table 4
 WINDOW_PIXELS = 16 * 1920 * 1080  # a window holds at most this many pixels, and at least one frame
@@ -77,7 +84,7 @@ class Video:
             stream = main_video(container)
             skip_others(container, stream)
             stream.thread_type = "AUTO"
-            clock = FrameClock(Fraction(stream.average_rate or stream.guessed_rate or 25))
+            clock = FrameClock(frame_rate_of(stream))
             last = -1.0
             try:
                 for frame in container.decode(stream):

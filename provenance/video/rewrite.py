@@ -52,6 +52,7 @@ from provenance.video.places import without_place
 from provenance.video.read import Video, luma_plane
 from provenance.video.still import is_still_suffix
 from provenance.video.streams import (
+    Uncut,
     add_copies,
     copied,
     kept_tags,
@@ -178,7 +179,7 @@ def near_input(video: Video, out: Path | None = None, wish: Encoding | None = No
     Its own codec where there is an encoder and the container of `out` holds it, else the container's usual one.
     wish: what else is asked for: quality, speed, pixel format. Raises UsageError where the codec has no such quality.
     """
-    encoder = ENCODER_OF.get(video.info.codec, "libx264")
+    encoder = ENCODER_OF.get(video.info.codec) or ("libx264" if out is None else usual_encoder(out))
     profile = same_profile(encoder, video.info.profile)
     if encoder == "rawvideo" and (out is None or out.suffix.lower() not in (".avi", ".mkv")):
         encoder = "libx264"  # elsewhere few layouts of samples are allowed, each under a name of its own
@@ -205,14 +206,22 @@ def copy_streams(
         if metadata:
             target.metadata.update(kept_tags(source, location=location))
             target.set_chapters(source.chapters())
+        uncut = Uncut()
         for packet in packets_of(source, copied(source, copies)):
+            if not uncut.keeps(packet):
+                if packet.stream is main:
+                    raise CannotWrite(
+                        f"{out}: the edit list of {video.path} leaves out a stretch of the pictures, a copy cannot",
+                        hint="name a quality, as in --crf 17, to have the pictures encoded",
+                    )
+                continue
             if packet.stream is main:
                 count += 1
                 _tell(progress, packet.pts, packet.time_base, info.duration_seconds)
                 packet = place_removed(packet) if info.codec == "mjpeg" and not location else packet
             packet.stream = copies[packet.stream.index]
             target.mux(packet)
-    dropped = (*_lost_by_copying(info, out, location), *dropped)
+    dropped = (*_lost_by_copying(info, out, location), *dropped, *uncut.notes())
     return RewriteReport(out, count, info.duration_seconds or 0.0, None, None, dropped)
 
 
@@ -275,6 +284,8 @@ class _Job:
         if is_still_suffix(out):
             raise CannotWrite(f"{out}: a picture cannot hold a video", hint="write .mp4, .mov or .mkv")
         self.notes = [*_aspect_lost(info, out, encoding.encoder)]
+        if info.spherical:
+            self.notes.append("the pictures are of a sphere, and the file no longer says so: players show them flat")
         self.turn_pixels = not info.orientation.is_as_coded and not states_rotation(out)
         if self.turn_pixels:
             self.notes.append("the picture was turned upright, since its format cannot say so")
@@ -309,13 +320,13 @@ class _Job:
                 target.metadata.update(kept_tags(source, location=location))
                 target.set_chapters(source.chapters())
                 stream.metadata.update(stream_tags(main))
-            stamps = _Stamps(unit, info.frame_rate)
+            stamps, uncut = _Stamps(unit, info.frame_rate), Uncut()
             early: list[av.Packet] = []  # the header needs the first frame, and the first packet writes the header
             held = 0
             for packet in source.demux([main, *copied(source, copies)]):
                 if packet.stream is not main:
-                    if packet.size:
-                        packet.dts = packet.dts if packet.dts is not None else packet.pts
+                    packet.dts = packet.dts if packet.dts is not None else packet.pts
+                    if packet.size and uncut.keeps(packet):
                         packet.stream = copies[packet.stream.index]
                         early.append(packet) if count == 0 else target.mux(packet)
                         held += packet.size if count == 0 else 0
@@ -336,7 +347,12 @@ class _Job:
                 raise CannotRead(f"{self.video.path}: no frame of it can be decoded", hint="is the file complete?")
             target.mux(stream.encode(None))
         return RewriteReport(
-            self.out, count, last + 1 / float(info.frame_rate), encoder, self.pixel_format, (*self.notes, *dropped)
+            self.out,
+            count,
+            last + 1 / float(info.frame_rate),
+            encoder,
+            self.pixel_format,
+            (*self.notes, *dropped, *uncut.notes()),
         )
 
     def _prepared(self, frame: av.VideoFrame, change: FrameChange | None, seconds: float) -> av.VideoFrame:

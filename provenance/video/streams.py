@@ -11,7 +11,7 @@ from typing import Any
 import av
 import av.error
 
-from provenance.video.container import main_video
+from provenance.video.container import frame_rate_of, main_video
 from provenance.video.encoding import rehearsed
 from provenance.video.places import names_a_place, without_place
 
@@ -23,7 +23,7 @@ def packets_of(source: av.container.InputContainer, streams: list[av.stream.Stre
     """
     waiting: list[av.Packet] = []
     main = main_video(source)
-    step = max(1, round(1 / (main.average_rate or main.guessed_rate or 25) / (main.time_base or Fraction(1, 1000))))
+    step = max(1, round(1 / frame_rate_of(main) / (main.time_base or Fraction(1, 1000))))
     for packet in source.demux(streams):
         if packet.stream is main and packet.dts is None and packet.size:
             waiting.append(packet)
@@ -45,6 +45,40 @@ def _counted_back(packets: list[av.Packet], known: int, step: int) -> Iterator[a
         yield packet
 
 
+class Uncut:
+    """Lets packets of copied streams through whose times grow; others belong to what an edit list leaves out.
+
+    Where a stretch is cut out in mid-stream, a demuxer begins anew before the cut, with packets that a decoder needs
+    and a player does not show. A copy cannot begin anew: it is cut at whole packets.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[int, int] = {}
+        self._shown: set[int] = set()
+        self.cut: dict[int, str] = {}
+
+    def keeps(self, packet: av.Packet) -> bool:
+        """Whether a packet, which has a time of decoding, goes into the copy."""
+        index, strict = packet.stream.index, packet.stream.type not in ("subtitle", "data")
+        last = self._last.get(index)
+        back = last is not None and packet.dts is not None and packet.dts < last + strict
+        if back or (packet.is_discard and index in self._shown):
+            self.cut[index] = packet.stream.type
+            return False
+        if packet.dts is not None:
+            self._last[index] = packet.dts
+        if not packet.is_discard:
+            self._shown.add(index)
+        return True
+
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say about streams that were cut."""
+        return tuple(
+            f"{kind} track {index} is cut at whole packets where the edit list leaves out a stretch"
+            for index, kind in sorted(self.cut.items())
+        )
+
+
 def add_copies(
     source: av.container.InputContainer, target: av.container.OutputContainer, *, keep_video: bool
 ) -> tuple[dict[int, av.stream.Stream], tuple[str, ...]]:
@@ -54,6 +88,9 @@ def add_copies(
     main = main_video(source)
     for stream in source.streams:
         if stream is main and not keep_video:
+            continue
+        if stream.type == "audio" and not getattr(stream.codec_context, "sample_rate", 1):
+            dropped.append(f"audio track {stream.index} left out: it is announced, and nothing of it is there")
             continue
         copy = _copied_stream(stream, target)
         if copy is None and _is_made_anew(stream, source, target):
@@ -89,7 +126,7 @@ def _copied_stream(stream: Any, target: av.container.OutputContainer) -> av.stre
     except (ValueError, av.error.FFmpegError):
         return None
     if stream.type == "video" and stream.average_rate:
-        copy.codec_context.framerate = stream.average_rate  # Matroska states a frame's duration by it
+        copy.codec_context.framerate = frame_rate_of(stream)  # Matroska states a frame's duration by it
     copy.metadata.update(stream_tags(stream))
     copy.disposition = stream.disposition
     return copy
@@ -114,7 +151,7 @@ def kept_tags(source: av.container.InputContainer, *, location: bool = True) -> 
 
 def stream_tags(stream: av.stream.Stream) -> dict[str, str]:
     """Return the tags of a stream that still hold for its copy."""
-    kept = ("language", "title", "creation_time", "handler_name", "timecode")
+    kept = ("language", "title", "creation_time", "handler_name", "timecode", "stereo_mode")
     return {name: value for name, value in stream.metadata.items() if name in kept}
 
 
