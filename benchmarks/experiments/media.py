@@ -202,7 +202,7 @@ def _shown_size(source: Path) -> tuple[int, int]:
 
 def _quarter(height: int, width: int) -> tuple[int, int]:
     """A quarter of each side; small pictures stay as they are."""
-    return (height // 4, width // 4) if min(height, width) >= 64 else (height, width)
+    return (height // 4, width // 4) if min(height, width) >= 128 else (height, width)
 
 
 def small(frame: np.ndarray) -> np.ndarray:
@@ -306,13 +306,13 @@ def ffprobe(path: Path, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, check=False, timeout=300)
     if done.returncode:
         raise ValueError(f"ffprobe: {done.stderr.decode(errors='replace').strip()[-200:]}")
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.decode(errors="replace"))
 
 
 def _packets(path: Path) -> dict[str, list[str]]:
     """Digests over all packets' bytes, stream by stream, per kind: "audio", "subtitle", "data"."""
     found: dict[str, list[str]] = {}
-    with av.open(str(path)) as container:
+    with av.open(str(path), metadata_errors="replace") as container:
         digests = {one.index: hashlib.sha256() for one in container.streams if one.type in ("audio", "subtitle")}
         chosen_streams = [one for one in container.streams if one.index in digests]
         for packet in container.demux(chosen_streams) if chosen_streams else ():  # no streams would mean all

@@ -197,6 +197,27 @@ def skip_others(container: av.container.InputContainer, stream: av.video.stream.
             other.discard = Discard.all
 
 
+def decoded(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> Iterator[av.VideoFrame]:
+    """Decode as players do: a damaged packet is passed over, and an empty one says that the frame before stays."""
+    count, failed = 0, None
+    for packet in container.demux(stream):
+        if says_again(packet):
+            continue
+        try:
+            for frame in packet.decode():
+                count += 1
+                yield frame
+        except (av.error.InvalidDataError, av.error.EOFError) as error:
+            failed = error
+    if count == 0 and failed is not None:
+        raise failed
+
+
+def says_again(packet: av.Packet) -> bool:
+    """Whether a packet is empty and has a time, as Theora repeats a frame; without a time it ends the stream."""
+    return packet.size == 0 and packet.dts is not None
+
+
 def _first_frame(path: Path, container: av.container.InputContainer) -> av.VideoFrame:
     stream = main_video(container)
     if stream.codec_context is None:
@@ -204,7 +225,7 @@ def _first_frame(path: Path, container: av.container.InputContainer) -> av.Video
             f"{path}: its pictures are of a kind that cannot be decoded", hint="convert it to H.264 in .mp4"
         )
     skip_others(container, stream)
-    for frame in container.decode(stream):
+    for frame in decoded(container, stream):
         return frame
     raise CannotRead(f"{path}: no frame of it can be decoded", hint="is the file complete?")
 

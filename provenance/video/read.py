@@ -16,6 +16,7 @@ from provenance.video.clip import Clip, Window, luma_of
 from provenance.video.clock import FrameClock
 from provenance.video.container import (
     VideoInfo,
+    decoded,
     describe,
     frame_rate_of,
     is_full_range,
@@ -86,15 +87,11 @@ class Video:
             stream.thread_type = "AUTO"
             clock = FrameClock(frame_rate_of(stream))
             last = -1.0
-            try:
-                for frame in container.decode(stream):
-                    clock.moment(frame)
-                    last = max(float(clock.seconds), last + 1e-6) if last >= 0 else 0.0
-                    if last >= start_seconds - 1e-9:
-                        yield frame, last
-            except (av.error.InvalidDataError, av.error.EOFError):
-                if last < 0:  # nothing at all was decoded: say so; otherwise the file breaks off here
-                    raise
+            for frame in decoded(container, stream):
+                clock.moment(frame)
+                last = max(float(clock.seconds), last + 1e-6) if last >= 0 else 0.0
+                if last >= start_seconds - 1e-9:
+                    yield frame, last
 
 
 def _window(batch: list[av.VideoFrame], times: list[float], index: int, info: VideoInfo) -> Window:

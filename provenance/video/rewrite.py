@@ -21,7 +21,7 @@ from av.codec.context import Flags
 from provenance.errors import CannotRead, CannotWrite, TooHostile, UsageError
 from provenance.video import still
 from provenance.video.clock import FrameClock
-from provenance.video.container import VideoInfo, has_alpha, is_full_range, main_video, opened
+from provenance.video.container import VideoInfo, has_alpha, is_full_range, main_video, opened, says_again
 from provenance.video.encoding import (
     ENCODER_OF,
     FULL_RANGE,
@@ -78,6 +78,8 @@ _MOST_EARLY_BYTES = 256 << 20
 """Of sound and subtitles before the first picture, which wait for it in memory."""
 _HOLD_MUCH = (".mp4", ".mov", ".mkv")
 """Containers that are named where another one cannot keep a codec."""
+_STATES_NO_RANGE = frozenset({"mpeg4", "mpeg2video"})
+"""Encoders whose streams do not say that luma spans all levels."""
 _log = logging.getLogger(__name__)
 
 
@@ -185,6 +187,8 @@ def near_input(video: Video, out: Path | None = None, wish: Encoding | None = No
         encoder = "libx264"  # elsewhere few layouts of samples are allowed, each under a name of its own
     if encoder == "dnxhd" and not profile:
         encoder = "libx264"  # the older profiles are for a few sizes and rates, each at bit rates of its own
+    if encoder in _STATES_NO_RANGE and video.info.full_range and video.info.pixel_format.startswith("yuv4"):
+        encoder = "libx264"  # elsewhere black and white would be taken for the grey that they are in limited range
     encoder = encoder if out is None or holds(out, encoder) else usual_encoder(out)
     options = profile if encoder == ENCODER_OF.get(video.info.codec) else {}
     wish = wish or Encoding(None)
@@ -332,6 +336,8 @@ class _Job:
                         held += packet.size if count == 0 else 0
                         if held > _MOST_EARLY_BYTES:
                             raise _pictures_too_late(self.video.path)
+                    continue
+                if says_again(packet):
                     continue
                 for decoded in _decoded(packet, count):
                     frame, seconds = stamps.on(decoded)

@@ -46,7 +46,7 @@ def _counted_back(packets: list[av.Packet], known: int, step: int) -> Iterator[a
 
 
 class Uncut:
-    """Lets packets of copied streams through whose times grow; others belong to what an edit list leaves out.
+    """Lets packets of copied streams through whose times do not fall; others belong to what an edit list leaves out.
 
     Where a stretch is cut out in mid-stream, a demuxer begins anew before the cut, with packets that a decoder needs
     and a player does not show. A copy cannot begin anew: it is cut at whole packets.
@@ -59,9 +59,9 @@ class Uncut:
 
     def keeps(self, packet: av.Packet) -> bool:
         """Whether a packet, which has a time of decoding, goes into the copy."""
-        index, strict = packet.stream.index, packet.stream.type not in ("subtitle", "data")
+        index = packet.stream.index
         last = self._last.get(index)
-        back = last is not None and packet.dts is not None and packet.dts < last + strict
+        back = last is not None and packet.dts is not None and packet.dts < last
         if back or (packet.is_discard and index in self._shown):
             self.cut[index] = packet.stream.type
             return False
@@ -120,6 +120,8 @@ def _is_made_anew(stream: Any, source: Any, target: Any) -> bool:
 def _copied_stream(stream: Any, target: av.container.OutputContainer) -> av.stream.Stream | None:
     if stream.type not in ("video", "audio", "subtitle") or stream.codec_context is None:
         return None
+    if target.format.name == "avi" and stream.codec_context.name.startswith("adpcm_"):
+        return None  # FFmpeg knows no length of their blocks there, and would stretch the sound
     copy: Any
     try:
         copy = target.add_stream_from_template(stream, opaque=True)
