@@ -263,16 +263,24 @@ def sizes(source: Path, folder: Path) -> Row:
 
 
 def _transcoded(source: Path, out: Path, encoding: Encoding, pixel_format: str | None) -> int | None:
-    """Bytes of what FFmpeg makes of a file with the same encoder and quality, sound copied; None where it cannot."""
+    """Bytes of what FFmpeg makes of a file with the same encoder and quality, other tracks copied, as by us.
+
+    None where FFmpeg cannot.
+    """
     options = {_FLAGS.get(name, f"-{name}"): value for name, value in encoding.encoder_options().items()}
     if encoding.encoder == "gif":
         options["-lavfi"] = "split[a][b];[a]palettegen[p];[b][p]paletteuse"  # else it takes one palette for all clips
     elif pixel_format is not None:
         options["-pix_fmt"] = str(pixel_format)
     words = [word for pair in options.items() for word in pair]
-    streams = ("-map", _main(source), "-map", "0:a?", "-c:a", "copy", "-fps_mode", "passthrough")
+    main = _main(source)
+    pictures = [
+        f"0:{one['index']}" for one in ffprobe(source, "-show_streams")["streams"] if one["codec_type"] == "video"
+    ]
+    maps = [word for one in (main, *(one for one in pictures if one != main), "0:a?") for word in ("-map", one)]
+    coded = ("-c", "copy", "-c:v:0", encoding.encoder, "-fps_mode", "passthrough")
     try:
-        run_ffmpeg("-noautorotate", "-i", str(source), *streams, "-c:v", encoding.encoder, *words, str(out))
+        run_ffmpeg("-noautorotate", "-i", str(source), *maps, *coded, *words, str(out))
     except ValueError:
         return None
     return out.stat().st_size
