@@ -178,9 +178,19 @@ def shown_by_ffmpeg(source: Path) -> Shown:
     stamps = [int(line.split(",")[2]) for line in listed.splitlines() if line and not line.startswith("#")]
     height, width = _shown_size(source)
     small = f"format=rgb24,scale={width}:{height}:flags=area"  # colours first: scaled chroma would leave their range
+    if _takes_bt709(source):
+        small = f"scale=in_color_matrix=bt709,{small}"
     raw = run_ffmpeg(*base, "-vf", small, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
     pictures = np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3).astype(np.float32)
     return Shown([float((stamp - stamps[0]) * unit) for stamp in stamps], pictures)
+
+
+def _takes_bt709(source: Path) -> bool:
+    """Whether players take the matrix of BT.709 where FFmpeg does not: high definition that states none."""
+    index = int(_main(source).removeprefix("0:"))
+    stream = next(one for one in ffprobe(source, "-show_streams")["streams"] if one["index"] == index)
+    untagged = stream.get("color_space", "unknown") == "unknown" and stream.get("pix_fmt", "").startswith("yuv")
+    return untagged and min(stream["width"], stream["height"]) >= 720
 
 
 def _main(source: Path) -> str:
