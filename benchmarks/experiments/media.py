@@ -439,7 +439,7 @@ FACTS = (
     Fact("times", _times, ("time", "mid-stream"), _same_times),
     Fact("against sound", _against_sound, ("sound",), _about),
     Fact("codec", lambda said: said["main"]["codec_name"], ("encoded", "codec")),
-    Fact("profile", _profile, ("profile", "encoded", "converted")),
+    Fact("profile", _profile, ("profile", "encoded", "converted"), lambda old, new: old in (None, new)),
     Fact("format", lambda said: said["main"].get("pix_fmt", "").replace("yuvj", "yuv"), _CONVERTED),
     Fact("alpha", _alpha, ("shines through", *_CONVERTED)),  # what is opaque may be converted; else signing is refused
     Fact("size", lambda said: (said["main"]["width"], said["main"]["height"]), ("upright", "size")),
