@@ -98,9 +98,8 @@ def _is_wanted(packed: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
 
 def _fetched(package: Package, archives: Path) -> Path:
     """Fetch an archive with the registry's own client."""
-    before = set(archives.iterdir())
     CLIENTS[package.client](package, archives)
-    for path in sorted(set(archives.iterdir()) - before):
+    for path in sorted(archives.iterdir()):
         if path.name.endswith(_PACKED) and sha256_of(path) == package.sha256:
             return path
     raise CannotRead(f"{package.name}: what {package.client} fetched is not the archive that is listed", hint=_HINT)

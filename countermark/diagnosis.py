@@ -68,21 +68,35 @@ def diagnose(settings: Settings) -> list[Item]:
         ("trust lists", lambda: _trust(settings)),
         ("optional parts", _optional),
     ]
-    return [item for name, part in parts for item in _survived(name, part)]
+    return [item for name, part in parts for item in _survived(name, part, is_needed=name not in _SPARED)]
 
 
-def _survived(name: str, part: Callable[[], Iterable[Item]]) -> Iterator[Item]:
+_SPARED = frozenset({"trust lists", "optional parts"})
+"""Parts that Countermark can do without."""
+
+
+def _survived(name: str, part: Callable[[], Iterable[Item]], *, is_needed: bool) -> Iterator[Item]:
     """What a part finds; where looking itself fails, that is the finding."""
     try:
         yield from part()
     except CountermarkError as error:
-        yield Item("bad", name, error.message, error.hint)
+        yield Item("bad", name, error.message, error.hint, is_needed=is_needed)
     except ImportError as error:
         yield Item(
-            "bad", name, f"cannot be looked at ({error})", _pip("--force-reinstall", error.name or "countermark")
+            "bad",
+            name,
+            f"cannot be looked at ({error})",
+            _pip("--force-reinstall", error.name or "countermark"),
+            is_needed=is_needed,
         )
     except OSError as error:
-        yield Item("bad", name, f"{error.filename or 'this'}: {error.strerror}", "is it yours to read and write?")
+        yield Item(
+            "bad",
+            name,
+            f"{error.filename or 'this'}: {error.strerror}",
+            "is it yours to read and write?",
+            is_needed=is_needed,
+        )
 
 
 def _pip(*what: str) -> str:

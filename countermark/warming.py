@@ -28,10 +28,12 @@ def worker_ahead(modules: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        while thread.is_alive():  # it may not have started the process yet
+            worker.kill()
+            thread.join(0.02)
         worker.kill()
         raise
-    finally:
-        thread.join()
+    thread.join()
 
 
 def _prepare(modules: tuple[str, ...]) -> None:

@@ -29,7 +29,8 @@ def resize_restored(frame: np.ndarray, scale: float, random: np.random.Generator
 
 def cap(frame: np.ndarray, lines: float, random: np.random.Generator) -> np.ndarray:
     """Scale down so that the shorter side has at most so many lines; smaller frames pass unchanged."""
-    return resize(frame, min(1.0, lines / min(frame.shape[:2])), random) if min(frame.shape[:2]) > lines else frame
+    shorter = min(frame.shape[:2])
+    return resize(frame, lines // 2 * 2 / shorter, random) if shorter > lines else frame
 
 
 def crop(frame: np.ndarray, side: float, random: np.random.Generator) -> np.ndarray:

@@ -12,10 +12,10 @@ from provenance.video.clip import LUMA_WEIGHTS
 
 MID_GREY = 127.5
 _SMOOTHED = 0.85
-"""The share of the newest frames' mean in what the temporal denoiser writes where nothing moves."""
+"""The share of the frame written before in what the temporal denoiser writes where nothing moves."""
 _FILM_POINTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _FILM = ((0.03, 0.20, 0.51, 0.81, 0.98), (0.02, 0.20, 0.50, 0.79, 0.96), (0.06, 0.23, 0.49, 0.75, 0.90))
-"""Red, green and blue after the regrade, at values of a fifth each: lifted bluish shadows, warm highlights."""
+"""Red, green and blue after the regrade, at each of `_FILM_POINTS`: lifted bluish shadows, warm highlights."""
 
 
 def brightness(frame: np.ndarray, factor: float, random: np.random.Generator) -> np.ndarray:
@@ -75,7 +75,7 @@ def blur(frame: np.ndarray, sigma: float, random: np.random.Generator) -> np.nda
 
 
 def blur_kernel(frame: np.ndarray, side: float, random: np.random.Generator) -> np.ndarray:
-    """Gaussian blur with a kernel of odd side k; sigma follows as .3 ((k - 1) / 2 - 1) + .8 pixels."""
+    """Gaussian blur with a kernel of odd side k; from 9 on sigma is .3 ((k - 1) / 2 - 1) + .8 pixels."""
     return cv2.GaussianBlur(frame, (int(side), int(side)), 0)
 
 
@@ -119,8 +119,9 @@ def posterise(frame: np.ndarray, bits: float, random: np.random.Generator) -> np
 
 
 def moire(shape: tuple[int, int], amplitude: float, random: np.random.Generator) -> FrameChange:
-    """Multiply by the beat of a screen's grid with a sensor's: coarse coloured waves and a fine grid, `amplitude` each.
+    """Multiply by the beat of a screen's grid with a sensor's: coarse coloured waves and a fine grid, half of it each.
 
+    amplitude: the most by which both together change a value, as a share of it.
     Period, angle and phase are drawn once; red, green and blue stand a third of a period apart, as on a screen.
     """
     down, across = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
@@ -177,6 +178,8 @@ PHOTOMETRIC: dict[str, Attack] = {
         "keep fewer bits of each value", Range("the bits kept", 1, 8, default=4, whole=True), each_frame(posterise)
     ),
     "moire": Attack(
-        "waves and grid of a filmed screen", Range("the amplitude", 0.0, 1.0, default=0.1), planned_once(moire)
+        "waves and grid of a filmed screen",
+        Range("the amplitude, as a share of each value,", 0.0, 1.0, default=0.1),
+        planned_once(moire),
     ),
 }

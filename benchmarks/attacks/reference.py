@@ -17,8 +17,8 @@ Written by `python -m benchmarks.attacks.reference docs/attacks.md` from the att
 A chain is `NAME[:PARAMETER][+NAME[:PARAMETER]...]`, applied from left to right: `crop:.71+brightness:.5+x264:40`.
 
 * The same seed gives the same result; the input is never changed.
-* Files of any length stream through, in memory that does not grow. `reverse` alone holds the whole clip; `trim-end` and
-  `reorder` hold what their parameters say, `autoencoder` 16 frames, `diffusion` two seconds.
+* Files of any length stream through, in memory that does not grow. `reverse` alone holds the whole clip; `trim-end`,
+  `replace` and `reorder` hold what their parameters say, `autoencoder` 16 frames, `diffusion` two seconds.
 * Foreign material (`insert`, `replace`, `splice`, `picture-in-picture`, `overlay`, `region`) is made on the spot from
   the seed: drifting waves and grain.
 * Sides stay even, and nothing becomes smaller than 16 pixels.
@@ -33,10 +33,13 @@ _TITLES = {
     "chains": "Chains with a name",
 }
 _NOTES = {
-    "codec": "Preset medium (AV1: faster), one thread, 4:2:0 unless said. Bitrates are means over one pass, which "
-    "short clips miss by some percent. Two encodings after one another are a chain: `x264:28+av1:45`.",
-    "geometric": "Pixels between pixels are interpolated bicubically. All but `jitter` and `zoom` do the same to every "
-    "frame. `perspective` and the random crops are drawn once per clip.",
+    "codec": "Preset medium (AV1: faster) unless said, one thread, 4:2:0 with 8 bits unless said; an encoder that "
+    "alone touches a file keeps chroma and bits where it can. Bitrates are means over one pass, which short clips miss "
+    "by some percent with H.264, ten with HEVC, and up to a half with VP9. Two encodings after one another are a chain: "
+    "`x264:28+av1:45`.",
+    "geometric": "Pixels between pixels are interpolated bicubically. All but `jitter`, `zoom` and the moving "
+    "surroundings of `picture-in-picture` do the same to every frame. `perspective` and the random crops are drawn once "
+    "per clip.",
     "temporal": "Frames that stay keep their times, unless said. `swap` and `reorder` move pictures, not times.",
     "photometric": "`denoise-nlmeans` is slow: it compares every pixel with 441 others.",
     "edits": "In memory a clip is silent: there `soundtrack` leaves it as it is. In files it comes last.",

@@ -21,6 +21,8 @@ BURST_PERIOD = 13
 REORDER_PROBABILITY = 0.7
 CUT_AT_SECONDS = 0.5
 _A_FRAME = 1 / 25
+_STAMP = 0.0006
+"""Seconds that a time may be off: Matroska counts milliseconds, and encoders amid a chain store in it."""
 """The length of a frame that has no neighbour, in seconds, as `Clip.frames_per_second` takes it."""
 
 
@@ -50,7 +52,7 @@ def trim(clips: Iterable[Clip], seconds: float, random: np.random.Generator) -> 
     origin: float | None = None
     end = 0.0
     for clip in clips:
-        end = float(clip.times[-1])
+        end = float(clip.times[-1]) + 1 / clip.frames_per_second
         keep = clip.times >= seconds - 1e-9
         if not keep.any():
             continue
@@ -100,27 +102,46 @@ def single_frame(frames: Frames, index: float, random: np.random.Generator) -> F
 
 
 def insert(frames: Frames, count: float, random: np.random.Generator) -> Frames:
-    """Show `count` foreign frames, in one piece, somewhere in the first second; what follows moves back."""
-    place, foreign, delay, previous = random.random(), Foreign(random), 0.0, 0.0
+    """Show `count` foreign frames, in one piece, somewhere in the first second; what follows moves back.
+
+    Where the clip ends sooner they follow at its end.
+    """
+    place, foreign, delay, previous, interval = random.random(), Foreign(random), 0.0, 0.0, _A_FRAME
+    shape = (0, 0)
     for frame, time in frames:
+        shape = (frame.shape[0], frame.shape[1])
+        interval = time - previous if time > 0 else interval
         if not delay and time >= place and time > 0:
-            interval = time - previous
             for number in range(int(count)):
                 moment = time + number * interval
-                yield foreign.frame(frame.shape[0], frame.shape[1], moment), moment
+                yield foreign.frame(*shape, moment), moment
             delay = count * interval
         yield frame, time + delay
         previous = time
+    if not delay and shape != (0, 0):
+        for moment in (previous + number * interval for number in range(1, int(count) + 1)):
+            yield foreign.frame(*shape, moment), moment
 
 
 def replace(frames: Frames, count: float, random: np.random.Generator) -> Frames:
-    """Show foreign frames in the place of `count` frames, in one piece that begins somewhere in the first second."""
-    place, foreign, left = random.random(), Foreign(random), int(count)
-    for frame, time in frames:
-        if time >= place and time > 0 and left:
-            left -= 1
-            frame = foreign.frame(frame.shape[0], frame.shape[1], time)
-        yield frame, time
+    """Show foreign frames in the place of `count` frames, in one piece; the first frame stays.
+
+    The piece begins in the first second, or earlier where the clip ends too soon. Holds that second and `count` frames.
+    """
+    place, foreign, length = random.random(), Foreign(random), int(count)
+    held: list[tuple[np.ndarray, float]] = []
+    begin: int | None = None
+    for pair in frames:
+        if begin is None and held and pair[1] >= place:
+            begin = len(held)
+        held.append(pair)
+        if begin is not None and len(held) >= begin + length:
+            break
+    begin = max(1, min(len(held) if begin is None else begin, len(held) - length))
+    for number, (frame, time) in enumerate(held):
+        foreign_now = begin <= number < begin + length
+        yield (foreign.frame(frame.shape[0], frame.shape[1], time) if foreign_now else frame), time
+    yield from frames
 
 
 def splice(frames: Frames, parts: float, random: np.random.Generator) -> Frames:
@@ -171,13 +192,13 @@ def fps(frames: Frames, rate: float, random: np.random.Generator) -> Frames:
     shown: np.ndarray | None = None
     previous, interval, count = 0.0, 1 / rate, 0
     for frame, time in frames:
-        while shown is not None and count / rate < time - 1e-6:
+        while shown is not None and count / rate < time - _STAMP:
             yield shown, count / rate
             count += 1
         if shown is not None:
             interval = time - previous
         shown, previous = frame, time
-    while shown is not None and (count / rate < previous + interval - 1e-6 or count == 0):
+    while shown is not None and (count / rate < previous + interval - _STAMP or count == 0):
         yield shown, count / rate
         count += 1
 
@@ -187,14 +208,14 @@ def fps_blend(frames: Frames, rate: float, random: np.random.Generator) -> Frame
     before: np.ndarray | None = None
     previous, interval, count = 0.0, 1 / rate, 0
     for frame, time in frames:
-        while before is not None and count / rate < time - 1e-6:
+        while before is not None and count / rate < time - _STAMP:
             share = max(0.0, (count / rate - previous) / (time - previous))
             yield _mean([before, frame], [1 - share, share]), count / rate
             count += 1
         if before is not None:
             interval = time - previous
         before, previous = frame, time
-    while before is not None and (count / rate < previous + interval - 1e-6 or count == 0):
+    while before is not None and (count / rate < previous + interval - _STAMP or count == 0):
         yield before, count / rate
         count += 1
 
@@ -203,7 +224,7 @@ def fps_cap(frames: Frames, rate: float, random: np.random.Generator) -> Frames:
     """Lose frames so that no more than `rate` stay in a second, at their own times; slower videos pass unchanged."""
     newest = -1
     for frame, time in frames:
-        tick = int(time * rate + 1e-3)
+        tick = int((time + _STAMP) * rate)
         if tick > newest:
             newest = tick
             yield frame, time

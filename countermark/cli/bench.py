@@ -21,7 +21,7 @@ OPTIONS = ("suite", "attacks", "videos", "use", "clips", "seed", "workers")
     default="quick",
     show_default=True,
     metavar="NAME",
-    help="quick or standard.",
+    help="quick, standard, full or videomarkbench.",
     shell_complete=completion.one_of(completion.SUITES),
 )
 @click.option(
@@ -33,7 +33,7 @@ OPTIONS = ("suite", "attacks", "videos", "use", "clips", "seed", "workers")
 @click.option(
     "--videos",
     metavar="DIR|MANIFEST|scenes:N",
-    help="Clips to measure on; scenes:N renders N of them.",
+    help="Clips to measure on; scenes:N renders N of them; media also takes registry, which needs the network.",
     shell_complete=completion.files,
 )
 @click.option(

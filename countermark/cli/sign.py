@@ -90,6 +90,8 @@ def sign(
         raise UsageError("--id names one id, and there are several files", hint="sign them one by one")
     if no_watermark and (key_names or watermark_id is not None):
         raise UsageError("--no-watermark goes with neither --key nor --id", hint="leave one of them out")
+    decibels, encoding = _strength(strength), _encoding(codec, crf, preset)
+    chosen_id = parse_id(watermark_id) if watermark_id is not None else None
     with worker_ahead(("provenance.marking",)) if tsa is None else contextlib.nullcontext():
         import provenance.sign  # noqa: F401
         from countermark.wiring import signing_desk
@@ -100,13 +102,13 @@ def sign(
             watermark=not no_watermark,
             signer=signer,
             origin=(origin or "unstated").replace("-", "_"),
-            watermark_id=parse_id(watermark_id) if watermark_id is not None else None,
-            encoding=_encoding(codec, crf, preset),
+            watermark_id=chosen_id,
+            encoding=encoding,
             sidecar=sidecar,
             keep_location=keep_location,
             tsa_url=tsa,
             force=force,
-            **_strength(strength),
+            **decibels,
         )
     for note in desk.notes:
         session.say(note)

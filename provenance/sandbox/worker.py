@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
@@ -68,6 +69,7 @@ class Worker:
         self._link: Connection | None = None
         self._complaints: Any = None
         self._busy = False
+        self._ending = threading.RLock()
 
     def __repr__(self) -> str:
         return f"Worker(pid={self._process.pid if self._process else None})"
@@ -109,17 +111,18 @@ class Worker:
             raise
 
     def kill(self) -> None:
-        """End the process at once, whatever it is doing."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-        if self._complaints is not None:
-            self._complaints.close()
-            self._complaints = None
+        """End the process at once, whatever it is doing; from any thread."""
+        with self._ending:
+            process, self._process = self._process, None
+            if process is not None:
+                process.kill()
+                process.wait()
+            if self._link is not None:
+                self._link.close()
+                self._link = None
+            if self._complaints is not None:
+                self._complaints.close()
+                self._complaints = None
 
     close = kill
 

@@ -214,6 +214,37 @@ def unlike(one, other):
     return float(np.abs(one.astype(int) - other).mean())
 
 
+class TestStampsOfMilliseconds:
+    """As Matroska has them, also amid a chain."""
+
+    @pytest.mark.parametrize("rate", [24, 29.97, 30, 60])
+    @pytest.mark.parametrize("name", ["fps", "fps-cap"])
+    def test_no_frame_is_lost(self, name, rate):
+        clip = moving_clip(48, 32, 48, rate)
+        rounded = Clip(clip.frames, np.round(clip.times, 3))
+        attacked = attack_clip(rounded, f"{name}:{rate}")
+        assert len(np.unique(attacked.frames.reshape(len(attacked), -1), axis=0)) == 48
+
+
+class TestForeignFrames:
+    @pytest.mark.parametrize("seed", range(12))
+    @pytest.mark.parametrize("frames", [12, 48])
+    def test_replace_takes_as_many_as_it_says(self, frames, seed):
+        clip = moving_clip(frames, 32, 48, 24.0)
+        for count in (5, 46):
+            attacked = attack_clip(clip, f"replace:{count}", seed=seed)
+            changed = [not np.array_equal(a, b) for a, b in zip(attacked.frames, clip.frames, strict=True)]
+            assert sum(changed) == min(count, frames - 1)
+            assert not changed[0]
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_insert_adds_as_many_even_to_a_short_clip(self, seed):
+        clip = moving_clip(12, 32, 48, 24.0)
+        attacked = attack_clip(clip, "insert:5", seed=seed)
+        assert len(attacked) == 17
+        assert np.all(np.diff(attacked.times) > 0)
+
+
 class TestCodecs:
     @pytest.mark.parametrize("rate", [200, 400])
     def test_a_bitrate_is_reached(self, rate, tmp_path):

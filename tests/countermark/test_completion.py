@@ -12,6 +12,7 @@ import click
 import pytest
 
 from benchmarks.attacks import ATTACKS
+from benchmarks.experiments.watermarks import SUITES
 from countermark.benches import BENCHES
 from countermark.checks import CHECKS
 from countermark.cli import completion
@@ -75,6 +76,7 @@ def test_elsewhere_the_shell_offers_files(words: tuple[str, str]) -> None:
 
 def test_names_that_are_written_down_twice_are_the_same() -> None:
     assert completion.MODELS == MODELS
+    assert tuple(SUITES) == completion.SUITES
     assert [Encoding(preset=name).preset for name in completion.PRESETS] == list(completion.PRESETS)
     assert all(Encoding(codec).encoder for codec in completion.CODECS)
 

@@ -106,7 +106,7 @@ class TestWorkerAhead:
         warm_worker().kill()
         with pytest.raises(ZeroDivisionError), worker_ahead(modules_of(CHECKS)):
             raise ZeroDivisionError
-        assert warm_worker().run(os.getpid) == warm_worker().pid
+        assert warm_worker().pid is None
 
     def test_each_check_names_a_module_that_is_there(self) -> None:
         import importlib.util
