@@ -35,11 +35,11 @@ _TITLES = {
 _NOTES = {
     "codec": "Preset medium (AV1: faster) unless said, one thread, 4:2:0 with 8 bits unless said; an encoder that "
     "alone touches a file keeps chroma and bits where it can. Bitrates are means over one pass, which short clips miss "
-    "by some percent with H.264, ten with HEVC, and up to a half with VP9. Two encodings after one another are a chain: "
-    "`x264:28+av1:45`.",
+    "by some percent with H.264, ten with HEVC, and up to a half with VP9. Two encodings after one another are a "
+    "chain: `x264:28+av1:45`.",
     "geometric": "Pixels between pixels are interpolated bicubically. All but `jitter`, `zoom` and the moving "
-    "surroundings of `picture-in-picture` do the same to every frame. `perspective` and the random crops are drawn once "
-    "per clip.",
+    "surroundings of `picture-in-picture` do the same to every frame. `perspective` and the random crops are drawn "
+    "once per clip.",
     "temporal": "Frames that stay keep their times, unless said. `swap` and `reorder` move pictures, not times.",
     "photometric": "`denoise-nlmeans` is slow: it compares every pixel with 441 others.",
     "edits": "In memory a clip is silent: there `soundtrack` leaves it as it is. In files it comes last.",
