@@ -234,7 +234,9 @@ def signing(source: Path, folder: Path, *, watermark: bool = True) -> Row:
             report = sign(source, out, signer=signer, repository=repository, plan=plan)
             break
         except CountermarkError as error:
-            refusals.append(f"{suffix}: {' '.join(str(error).replace(str(source), source.name).split())}")
+            refusals.append(
+                f"{suffix}: {' '.join(str(error).replace(str(source), source.name).replace(f'{folder}/', '').split())}"
+            )
     else:
         return {"refused": refusals}
     checks = Checks(trust, (PUBLIC.stream(PURPOSE),))
