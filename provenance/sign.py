@@ -139,7 +139,7 @@ def sign(
             bindings = _bindings(watermark_id if plan.streams else None, marked)
             manifest = _manifest(source, out, plan, marked, bindings)
             sealed = _sealed(marked_path, sealed_path, manifest, signer, plan, runner)
-            _remember(repository, sealed, manifest, marked.fingerprint)
+        _remember(repository, sealed, manifest, marked.fingerprint)
         sidecar = _move_sidecar(sealed, out, force=plan.force)
     if progress is not None:
         progress(1.0)

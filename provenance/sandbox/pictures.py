@@ -134,6 +134,7 @@ def _tiff_sizes(path: Path, stream: BinaryIO, limits: Limits) -> Iterator[tuple[
     stream.seek(0)
     order = "<" if stream.read(4)[:2] == b"II" else ">"
     seen: set[int] = set()
+    left = limits.boxes
     with contextlib.suppress(struct.error):
         (place,) = struct.unpack(order + "I", stream.read(4))
         while place:
@@ -142,6 +143,9 @@ def _tiff_sizes(path: Path, stream: BinaryIO, limits: Limits) -> Iterator[tuple[
             seen.add(place)
             stream.seek(place)
             (count,) = struct.unpack(order + "H", stream.read(2))
+            left -= count
+            if left < 0:
+                raise hostile(path, f"its directories have more than {limits.boxes} entries")
             entries = stream.read(12 * count)
             yield _tiff_side(entries, order, 256), _tiff_side(entries, order, 257)
             (place,) = struct.unpack(order + "I", stream.read(4))
@@ -170,6 +174,8 @@ def _refuse_unpacking(path: Path, stream: BinaryIO, limits: Limits) -> None:
             left -= _unpacked_bytes(stream, kind, size, left)
         if left <= 0:
             raise hostile(path, f"its texts unpack to more than {limits.unpacked_bytes >> 20} MiB")
+        if kind == b"IEND":
+            return  # what lies behind, as in cropped screenshots, is no chunk
         here += 12 + size
     raise hostile(path, f"it has more than {limits.boxes} chunks")
 

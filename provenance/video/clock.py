@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import av
 
-_RESTART = Fraction(1, 2)
+RESTART = Fraction(1, 2)
 """Seconds by which a timestamp must fall back to mean that another recording begins."""
 
 
@@ -34,7 +34,7 @@ class FrameClock:
             moment = due
         else:
             moment = stamp * Fraction(frame.time_base) + self._shift
-            if self._last is not None and moment < self._last - _RESTART:
+            if self._last is not None and moment < self._last - RESTART:
                 self._shift += due - moment
                 moment = due
         if self._last is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,5 +90,5 @@ def _exif_orientation(path: Path) -> int:
     try:
         with Image.open(path) as picture:
             return int(picture.getexif().get(_EXIF_TAG, 1))
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, TypeError, ArithmeticError, struct.error):
         return 1

@@ -104,17 +104,22 @@ class Indexer:
         self._first_error = 0.0
 
     def indexed(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Return the frame in the format pal8."""
-        colours = frame.to_ndarray(format="rgb24")
+        """Return the frame in the format pal8; what is more than half transparent stays clear."""
+        samples = frame.to_ndarray(format="rgba")
+        colours, clear = np.ascontiguousarray(samples[..., :3]), samples[..., 3] < 128
         picture = Image.fromarray(colours)
         if self._palette is not None:
             indexed = picture.quantize(palette=self._palette, dither=self._dither)
             if _squared_error(indexed, colours) <= max(self._FITS * self._first_error, self._SMALL):
-                return _pal8(indexed)
-        self._palette = picture.quantize(256)
+                return _pal8(indexed, clear)
+        self._palette = picture.quantize(_CLEAR)
         indexed = picture.quantize(palette=self._palette, dither=self._dither)
         self._first_error = _squared_error(indexed, colours)
-        return _pal8(indexed)
+        return _pal8(indexed, clear)
+
+
+_CLEAR = 255
+"""The index of what is transparent; those before it are colours."""
 
 
 def _squared_error(indexed: Image.Image, colours: np.ndarray) -> float:
@@ -123,12 +128,15 @@ def _squared_error(indexed: Image.Image, colours: np.ndarray) -> float:
     return float(np.mean(np.square(taken)))
 
 
-def _pal8(picture: Image.Image) -> av.VideoFrame:
-    colours = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+def _pal8(picture: Image.Image, clear: np.ndarray) -> av.VideoFrame:
+    colours = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)[:_CLEAR]
     palette = np.zeros((256, 4), np.uint8)
     palette[:, 0] = 255
     palette[: len(colours), 1:] = colours
-    indexed: Any = (np.asarray(picture), palette)
+    indices = np.array(picture)
+    if clear.any():
+        indices[clear], palette[_CLEAR] = _CLEAR, 0
+    indexed: Any = (indices, palette)
     return av.VideoFrame.from_ndarray(indexed, format="pal8")
 
 

@@ -135,7 +135,9 @@ def foreseen(
     stands in the report of `rewrite` alone. Raises CannotWrite for what it would refuse.
     """
     if video.info.is_still and is_still_suffix(out):
-        return still.foreseen(video.info, out).notes if changes or encoding else _left_inside(video.info, location)
+        _refuse_encoding(video, encoding)
+        anew = changes or not still.is_of_format(video.path, out)
+        return still.foreseen(video.info, out, location=location).notes if anew else _left_inside(video.info, location)
     copies = not changes and encoding is None
     if copies and not _can_copy(video, out):
         raise _cannot_hold(video, out)
@@ -161,18 +163,27 @@ def _rewrite_still(
 ) -> RewriteReport:
     """Write one picture; where nothing is to change it is copied, byte for byte."""
     info = video.info
+    _refuse_encoding(video, encoding)
+    if change is None and still.is_of_format(video.path, out):
+        data = video.path.read_bytes()
+        out.write_bytes(data if location and metadata else without_place(data))
+        return RewriteReport(out, 1, 0.0, None, None, _left_inside(info, location))
+    outlook = still.foreseen(info, out, location=location)
+    still.rewrite_still(
+        info,
+        out,
+        lambda luma: luma if change is None else change(luma, 0.0, 8),
+        metadata=metadata,
+        location=location,
+    )
+    return RewriteReport(out, 1, 0.0, outlook.format.lower(), outlook.pixel_format, outlook.notes)
+
+
+def _refuse_encoding(video: Video, encoding: Encoding | None) -> None:
     if encoding is not None:
         raise UsageError(
             f"{video.path}: a picture is written as its suffix says", hint="leave out --codec, --crf and --preset"
         )
-    if change is None:
-        data = video.path.read_bytes()
-        out.write_bytes(data if location and metadata else without_place(data))
-        return RewriteReport(out, 1, 0.0, None, None, _left_inside(info, location))
-    outlook = still.foreseen(info, out)
-    changed = change
-    still.rewrite_still(info, out, lambda luma: changed(luma, 0.0, 8), metadata=metadata, location=location)
-    return RewriteReport(out, 1, 0.0, outlook.format.lower(), outlook.pixel_format, outlook.notes)
 
 
 def near_input(video: Video, out: Path | None = None, wish: Encoding | None = None) -> Encoding:
@@ -192,6 +203,8 @@ def near_input(video: Video, out: Path | None = None, wish: Encoding | None = No
     encoder = encoder if out is None or holds(out, encoder) else usual_encoder(out)
     options = profile if encoder == ENCODER_OF.get(video.info.codec) else {}
     wish = wish or Encoding(None)
+    if encoder == "libx264" and (wish.crf == 0 or wish.pixel_format is not None):
+        options = {}  # neither fits into the older profiles
     return replace(wish, codec=encoder, options={**options, **wish.options})
 
 
@@ -210,15 +223,24 @@ def copy_streams(
         if metadata:
             target.metadata.update(kept_tags(source, location=location))
             target.set_chapters(source.chapters())
-        uncut = Uncut()
+        uncut = Uncut(source)
+        tail: list[
+            av.Packet
+        ] = []  # pictures that the edit list leaves out at the end, unless more are shown after them
         for packet in packets_of(source, copied(source, copies)):
             if not uncut.keeps(packet):
+                if packet.stream is main and not packet.is_discard:
+                    raise _cannot_cut(video, out)
                 if packet.stream is main:
-                    raise CannotWrite(
-                        f"{out}: the edit list of {video.path} leaves out a stretch of the pictures, a copy cannot",
-                        hint="name a quality, as in --crf 17, to have the pictures encoded",
-                    )
+                    tail.append(packet)
                 continue
+            if packet.stream is main and tail:
+                if _is_shown_after(packet, tail):
+                    raise _cannot_cut(video, out)
+                for held in tail:  # others are predicted from them
+                    held.stream = copies[main.index]
+                    target.mux(held)
+                tail.clear()
             if packet.stream is main:
                 count += 1
                 _tell(progress, packet.pts, packet.time_base, info.duration_seconds)
@@ -227,6 +249,18 @@ def copy_streams(
             target.mux(packet)
     dropped = (*_lost_by_copying(info, out, location), *dropped, *uncut.notes())
     return RewriteReport(out, count, info.duration_seconds or 0.0, None, None, dropped)
+
+
+def _is_shown_after(packet: av.Packet, tail: list[av.Packet]) -> bool:
+    """Whether a picture is shown after others that are not: then a stretch before it was cut out."""
+    return any(held.pts is None or packet.pts is None or packet.pts >= held.pts for held in tail)
+
+
+def _cannot_cut(video: Video, out: Path) -> CannotWrite:
+    return CannotWrite(
+        f"{out}: the edit list of {video.path} leaves out a stretch of the pictures, a copy cannot",
+        hint="name a quality, as in --crf 17, to have the pictures encoded",
+    )
 
 
 def _target(
@@ -324,7 +358,7 @@ class _Job:
                 target.metadata.update(kept_tags(source, location=location))
                 target.set_chapters(source.chapters())
                 stream.metadata.update(stream_tags(main))
-            stamps, uncut = _Stamps(unit, info.frame_rate), Uncut()
+            stamps, uncut = _Stamps(unit, info.frame_rate), Uncut(source)
             early: list[av.Packet] = []  # the header needs the first frame, and the first packet writes the header
             held = 0
             for packet in source.demux([main, *copied(source, copies)]):
@@ -460,7 +494,7 @@ def _range_tag(frame: av.VideoFrame) -> int:
 
 
 def _decoded(packet: av.Packet, count: int) -> Iterator[av.VideoFrame]:
-    """Decode a packet; damage after the first frame ends the stream there, as it does for a player."""
+    """Decode a packet; a damaged one after the first frame is passed over, as by a player."""
     try:
         yield from packet.decode()
     except (av.error.InvalidDataError, av.error.EOFError):

@@ -6,22 +6,24 @@ and TIFF their Exif, XMP and colour profile. Transparency stays in all that have
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, JpegImagePlugin, TiffImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin, TiffImagePlugin
 
 from provenance.errors import CannotRead, CannotWrite, TooHostile
 from provenance.video.clip import luma_of
 from provenance.video.container import MAX_PIXELS, VideoInfo
+from provenance.video.orientation import AS_CODED
 from provenance.video.places import names_a_place, without_place, without_place_in_exif
 
 LumaOfPicture = Callable[[np.ndarray], np.ndarray]
@@ -42,8 +44,14 @@ _QUALITY = {"JPEG": 95, "WEBP": 92, "AVIF": 85}
 _WITHOUT_ALPHA = frozenset({"JPEG"})
 _DIRECTORIES = frozenset({0x8769, 0x8825, 0xA005})
 """Pointers to the directories of Exif, GPS and interoperability (Exif 2.32, 4.6.3)."""
-_KEPT_TIFF = frozenset({270, 271, 272, 274, 282, 283, 285, 296, 305, 306, 315, 316, 700, 33432, 33723, 34377})
-"""Tags of TIFF 6.0 and its supplements that describe and do not structure, ImageDescription to Photoshop's block."""
+_KEPT_TIFF = frozenset({270, 271, 272, 282, 283, 285, 296, 305, 306, 315, 316, 700, 33432, 33723, 34377})
+"""Tags of TIFF 6.0 and its supplements that describe and do not structure, ImageDescription to Photoshop's block.
+
+Orientation is none of them: Pillow turns the samples upright as it loads them."""
+_XMP_TAG = 700
+_TIFF_COMPRESSIONS = frozenset({"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "zstd", "lzma"})
+"""Those without loss that take samples of any kind."""
+_KEEP_XMP = frozenset({"JPEG", "WEBP", "AVIF"})
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,20 @@ def is_still_suffix(path: Path) -> bool:
     return path.suffix.lower() in FORMATS
 
 
-def foreseen(info: VideoInfo, out: Path) -> Outlook:
-    """Say what writing a picture as `out` will not keep, before it is written. Raises CannotRead, CannotWrite."""
+def is_of_format(path: Path, out: Path) -> bool:
+    """Whether a picture is, by its content, of the format that the suffix of `out` names."""
+    try:
+        with Image.open(path) as picture:
+            return _format_of(picture) == FORMATS.get(out.suffix.lower())
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
+def foreseen(info: VideoInfo, out: Path, *, location: bool = True) -> Outlook:
+    """Say what writing a picture as `out` will not keep, before it is written.
+
+    location: whether the tags that say where it was taken are to be kept. Raises CannotRead, CannotWrite.
+    """
     target = FORMATS[out.suffix.lower()]
     with _open(info.path) as picture:
         if picture.mode == "CMYK":
@@ -74,11 +94,9 @@ def foreseen(info: VideoInfo, out: Path) -> Outlook:
                 f"{info.path}: something shines through it, and {target} cannot keep that",
                 hint="write .png, .webp or .avif",
             )
-        notes = [*_shape_notes(info, picture, target)]
-        if picture.format in ("PNG", "JPEG") and picture.format != target:
-            notes.append("only Exif, XMP and the colour profile are kept of what the picture says about itself")
-        if picture.format == "TIFF" and not _DIRECTORIES.isdisjoint(getattr(picture, "tag_v2", ())):
-            notes.append("the Exif directory is left out; the other tags are kept")
+        notes = [*_shape_notes(info, picture, target), *_tag_notes(info, picture, target)]
+        if not location and _says_a_place(info, picture, target):
+            notes.append("the tags that say where it was taken are left out; --keep-location keeps them")
     return Outlook(target, info.pixel_format, tuple(notes))
 
 
@@ -86,12 +104,49 @@ def _shape_notes(info: VideoInfo, picture: Image.Image, target: str) -> Iterator
     source = _format_of(picture)
     if info.bit_depth > 8 and not source == target == "PNG":
         yield f"samples of {info.bit_depth} bits are converted to 8 bits"
-    if picture.mode in ("P", "PA", "1"):
+    if picture.mode in ("P", "PA"):
         yield "pictures converted from a palette to single colours"
+    if picture.mode == "1":
+        yield "converted from black and white to grey"
     if source == "JPEG" and getattr(picture, "n_frames", 1) > 1:
         yield "only the first picture of the file is kept (no depth or brightness map, no further views)"
+    elif source == "JPEG" and _after_end(info.path.read_bytes()).strip(b"\0\r\n"):
+        yield "what follows the picture in the file is left out"
+    if source == target == "JPEG" and _has_odd_sampling(picture):
+        yield "chroma is sampled anew"
     if source != target:
         yield f"the picture is converted from {source} to {target}"
+
+
+def _tag_notes(info: VideoInfo, picture: Image.Image, target: str) -> Iterator[str]:
+    source, has_exif, has_xmp = _format_of(picture), bool(picture.info.get("exif")), bool(picture.info.get("xmp"))
+    if source in ("PNG", "JPEG") and source != target:
+        kept = {"TIFF": "the colour profile is", "PNG": "Exif and the colour profile are"}
+        kept_here = kept.get(target, "Exif, XMP and the colour profile are")
+        yield f"only {kept_here} kept of what the picture says about itself"
+    if source in ("WEBP", "AVIF") and target == "PNG" and has_xmp:
+        yield "XMP is not kept in PNG"
+    if source != "TIFF" and target == "TIFF" and (has_exif or has_xmp):
+        yield "Exif and XMP are not kept in TIFF"
+    tags = set(getattr(picture, "tag_v2", ()))
+    if source == "TIFF" and target != "TIFF" and tags & (_KEPT_TIFF | _DIRECTORIES):
+        yield "the tags are left out, apart from the colour profile"
+    if source == target == "TIFF" and tags & _DIRECTORIES:
+        yield "the Exif directory is left out; the other tags are kept"
+    if source == target == "PNG" and "icc_profile" in picture.info and _becomes_colour(info.path.read_bytes()):
+        yield "the colour profile is left out: it is one for grey, and the picture becomes one of colours"
+
+
+def _says_a_place(info: VideoInfo, picture: Image.Image, target: str) -> bool:
+    """Whether something that would be kept of a picture says where it was taken."""
+    source = _format_of(picture)
+    if source == target == "PNG":
+        original = info.path.read_bytes()
+        return _kept_chunks(original, True) != _kept_chunks(original, False)
+    if source == target == "JPEG":
+        original = info.path.read_bytes()
+        return without_place(original) != original
+    return _described(picture, target, True) != _described(picture, target, False)
 
 
 def rewrite_still(
@@ -126,6 +181,8 @@ def _open(path: Path) -> Iterator[Image.Image]:
                 raise TooHostile(
                     f"{path}: refused, it declares {picture.width}x{picture.height} pixels", hint="scale it down"
                 )
+            if getattr(picture, "is_animated", False) and picture.format == "TIFF":
+                raise CannotRead(f"{path}: has several pages", hint="save each page as a picture of its own")
             if getattr(picture, "is_animated", False) and _format_of(picture) != "JPEG":
                 raise CannotRead(f"{path}: is an animation in a format for pictures", hint="convert it to GIF or MP4")
             yield picture
@@ -160,16 +217,43 @@ def _png(info: VideoInfo, change: LumaOfPicture, metadata: bool, location: bool)
     samples = cv2.imdecode(np.frombuffer(original, np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None:
         raise CannotRead(f"{info.path}: cannot be read as a picture", hint="does it open in a viewer?")
+    if samples.ndim == 2:
+        samples = _with_clear_grey(samples, original)
     order = [2, 1, 0, 3][: samples.shape[2]] if samples.ndim == 3 else None
     changed = _with_luma(samples if order is None else samples[..., order], info, change)
     done, data = cv2.imencode(".png", changed if order is None else np.ascontiguousarray(changed[..., order]))
     assert done
     kept = _kept_chunks(original, location) if metadata else []
+    if changed.ndim == 3 and _is_grey(original):
+        kept = [chunk for chunk in kept if chunk[0] != b"iCCP"]  # a profile of grey fits no colours
     written = [chunk for chunk in _chunks(data.tobytes()) if chunk[0] in (b"IHDR", b"IDAT", b"IEND")]
     before = [chunk for chunk in kept if chunk[0] in _BEFORE_DATA]
     after = [chunk for chunk in kept if chunk[0] not in _BEFORE_DATA]
     ordered = [written[0], *before, *written[1:-1], *after, written[-1]]
     return _PNG_SIGNATURE + b"".join(_chunk(kind, content) for kind, content in ordered)
+
+
+def _is_grey(png: bytes) -> bool:
+    """Whether a PNG file is coded as grey, with or without transparency (colour types 0 and 4)."""
+    header = next((content for kind, content in _chunks(png) if kind == b"IHDR"), b"")
+    return header[9:10] in (b"\0", b"\4")
+
+
+def _becomes_colour(png: bytes) -> bool:
+    """Whether a PNG file is grey and something shines through it, which OpenCV writes in colours only."""
+    chunks = dict(_chunks(png))
+    return _is_grey(png) and (b"tRNS" in chunks or chunks[b"IHDR"][9] == 4)
+
+
+def _with_clear_grey(samples: np.ndarray, png: bytes) -> np.ndarray:
+    """Grey samples as colours with transparency where tRNS makes one grey clear, which OpenCV passes over."""
+    chunks = dict(_chunks(png))
+    if b"tRNS" not in chunks:
+        return samples
+    depth, peak = chunks[b"IHDR"][8], np.iinfo(samples.dtype).max
+    clear = int.from_bytes(chunks[b"tRNS"][:2], "big") * (255 // (2**depth - 1) if depth < 8 else 1)
+    opacity = np.where(samples == clear, 0, peak).astype(samples.dtype)
+    return np.dstack([samples, samples, samples, opacity])
 
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -192,16 +276,22 @@ _NOT_KEPT = frozenset(
     }
 )
 """What belongs to the samples as they were coded, and credentials, which are written anew."""
+_UNSAFE_BUT_KEPT = _BEFORE_DATA | {b"tIME"}
+_UNPACKED_BYTES = 32 << 20
+_PROFILES = frozenset({"raw profile type exif", "raw profile type app1", "raw profile type xmp"})
+"""Keywords of texts in which ImageMagick and ExifTool keep blocks, in hexadecimal digits."""
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks of a PNG file (third edition, 5.3) as far as they are whole: kind and content."""
+    """The chunks of a PNG file (third edition, 5.3) up to its end, as far as they are whole: kind and content."""
     here = len(_PNG_SIGNATURE)
     while here + 12 <= len(data):
         length, kind = struct.unpack(">I4s", data[here : here + 8])
         if here + 12 + length > len(data):
             return
         yield kind, data[here + 8 : here + 8 + length]
+        if kind == b"IEND":
+            return
         here += 12 + length
 
 
@@ -212,45 +302,113 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 def _kept_chunks(original: bytes, location: bool) -> list[tuple[bytes, bytes]]:
     kept = []
     for kind, content in _chunks(original):
-        if kind in _NOT_KEPT:
+        if kind in _NOT_KEPT or not (_is_safe_to_copy(kind) or kind in _UNSAFE_BUT_KEPT):
             continue
         if not location and kind == b"eXIf":
             content = without_place_in_exif(content)
-        if not location and kind in (b"tEXt", b"iTXt", b"zTXt") and _is_text_of_place(content):
+        if not location and kind in (b"tEXt", b"iTXt", b"zTXt") and _is_text_of_place(kind, content):
             continue
         if content or kind != b"eXIf":
             kept.append((kind, content))
     return kept
 
 
-def _is_text_of_place(content: bytes) -> bool:
-    keyword = content.split(b"\0", 1)[0].decode("latin-1")
-    return names_a_place(keyword) or b"GPS" in content
+def _is_safe_to_copy(kind: bytes) -> bool:
+    """Whether a chunk still holds where the samples have changed (PNG, third edition, 5.4)."""
+    return bool(kind[3] & 0x20)
+
+
+def _is_text_of_place(kind: bytes, content: bytes) -> bool:
+    """Whether a text chunk says where a picture was taken, or may say it and cannot be read."""
+    keyword = content.partition(b"\0")[0].decode("latin-1")
+    if names_a_place(keyword) or keyword.lower() in _PROFILES or b"GPS" in content:
+        return True
+    packed = _packed_text(kind, content)
+    if not packed:
+        return False
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(packed, _UNPACKED_BYTES)
+    except zlib.error:
+        return True
+    return b"GPS" in text or bool(unpacker.unconsumed_tail)
+
+
+def _packed_text(kind: bytes, content: bytes) -> bytes:
+    """The text of a chunk where it is compressed (PNG, third edition, 11.3.3), else nothing."""
+    rest = content.partition(b"\0")[2]
+    if kind == b"zTXt":
+        return rest[1:]
+    is_packed = kind == b"iTXt" and rest[:1] == b"\1"
+    return rest[2:].partition(b"\0")[2].partition(b"\0")[2] if is_packed else b""
 
 
 def _jpeg(info: VideoInfo, picture: Any, change: LumaOfPicture, metadata: bool, location: bool) -> bytes:
     """Luma is changed as it is coded, the tables are the input's, and so are all segments that describe."""
-    tables, sampling = picture.quantization, JpegImagePlugin.get_sampling(picture)
     progressive = bool(picture.info.get("progressive"))
+    options = {"qtables": picture.quantization, "progressive": progressive, "optimize": progressive}
+    if _is_coded_as_rgb(picture):
+        changed, mode = _with_luma(np.array(picture), info, change), "RGB"
+        options |= {"keep_rgb": True, "subsampling": 0}
+    else:
+        sampling = JpegImagePlugin.get_sampling(picture)
+        options |= {"subsampling": sampling} if sampling >= 0 else {}
+        options |= _resolution(picture) if metadata else {}
+        changed, mode = _with_coded_luma(picture, info, change)
+    written = _as_jpeg(Image.fromarray(changed, mode), options)
+    if not metadata:
+        return written
+    original = info.path.read_bytes()
+    return _with_segments(written, original if location else without_place(original))
+
+
+def _with_coded_luma(picture: Any, info: VideoInfo, change: LumaOfPicture) -> tuple[np.ndarray, str]:
+    """The samples of a JPEG picture as they are coded, with their luma changed, and Pillow's mode of them."""
     if picture.mode == "RGB":
         picture.draft("YCbCr", picture.size)
     samples = np.array(picture)
     luma = samples if samples.ndim == 2 else np.ascontiguousarray(samples[..., 0])
     changed = np.clip(luma + _gain(luma, info, change), 0, 255).astype(np.uint8)
-    if samples.ndim == 3:
-        changed = np.dstack([changed, samples[..., 1:]])
-    options: dict[str, Any] = {"subsampling": sampling} if sampling >= 0 else {}
-    written = BytesIO()
-    mode = "L" if changed.ndim == 2 else picture.mode
-    Image.fromarray(changed, mode).save(
-        written, "JPEG", qtables=tables, progressive=progressive, optimize=True, **options
-    )
-    if not metadata:
-        return written.getvalue()
-    original = info.path.read_bytes()
-    return _with_segments(written.getvalue(), original if location else without_place(original))
+    return (changed, "L") if samples.ndim == 2 else (np.dstack([changed, samples[..., 1:]]), picture.mode)
 
 
+def _is_coded_as_rgb(picture: Any) -> bool:
+    """Whether a JPEG picture holds red, green and blue, as libjpeg tells it: by Adobe's segment, else by the names of
+    the components; JFIF's head always means luma and chroma."""
+    if picture.mode != "RGB" or "jfif" in picture.info:
+        return False
+    if "adobe_transform" in picture.info:
+        return bool(picture.info["adobe_transform"] == 0)
+    return [part[0] for part in picture.layer] == [*b"RGB"]
+
+
+def _has_odd_sampling(picture: Any) -> bool:
+    """Whether chroma of a JPEG picture is sampled in a way that Pillow cannot write, as 4:4:0."""
+    return picture.layers == 3 and JpegImagePlugin.get_sampling(picture) < 0
+
+
+def _resolution(picture: Any) -> dict[str, Any]:
+    """The resolution as Pillow writes it, into JFIF's head: never where red, green and blue are coded."""
+    dpi = picture.info.get("dpi")
+    return {"dpi": dpi} if dpi and all(1 <= value <= 0xFFFF for value in dpi) else {}
+
+
+def _as_jpeg(picture: Image.Image, options: dict[str, Any]) -> bytes:
+    """Pillow codes progressive pictures in one piece and takes too little room for noisy ones: more is lent."""
+    written, usual = BytesIO(), ImageFile.MAXBLOCK
+    if options["progressive"]:
+        ImageFile.MAXBLOCK = max(usual, _JPEG_BYTES_PER_PIXEL * picture.width * picture.height)
+    try:
+        picture.save(written, "JPEG", **options)
+    finally:
+        ImageFile.MAXBLOCK = usual
+    return written.getvalue()
+
+
+_JPEG_BYTES_PER_PIXEL = 8
+_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+"""Of JPEG, those apart that stand within a scan: stuffed bytes and restarts (ITU-T T.81, B.1.1)."""
+_END_OF_IMAGE = 0xD9
 _APP0, _APP2, _APP11, _APP14, _COMMENT = 0xE0, 0xE2, 0xEB, 0xEE, 0xFE
 
 
@@ -278,9 +436,22 @@ def _segments(data: bytes) -> Iterator[bytes]:
     """The segments of a JPEG picture before its scan."""
     here = 2
     while here + 4 <= len(data) and data[here] == 0xFF and data[here + 1] != 0xDA:
+        if data[here + 1] == 0xFF:  # a fill byte (ITU-T T.81, B.1.1.2)
+            here += 1
+            continue
         length = 2 + struct.unpack(">H", data[here + 2 : here + 4])[0]
         yield data[here : here + length]
         here += length
+
+
+def _after_end(jpeg: bytes) -> bytes:
+    """What stands behind the end of a JPEG picture: a film, further pictures."""
+    here = 2
+    while found := _MARKER.search(jpeg, here):
+        if found[0][-1] == _END_OF_IMAGE:
+            return jpeg[found.end() :]
+        here = found.end() + max(2, int.from_bytes(jpeg[found.end() : found.end() + 2], "big"))
+    return b""
 
 
 def _by_pillow(
@@ -288,12 +459,12 @@ def _by_pillow(
 ) -> bytes:
     kept = _described(picture, target, location) if metadata else {}
     source, options = _format_of(picture), _coding(info, picture, target)
-    if picture.mode not in ("L", "RGB", "RGBA"):
-        deep = picture.mode.startswith(("I", "F"))
-        picture = (
-            _as_grey(picture) if deep else picture.convert("RGBA" if info.transparent or "A" in picture.mode else "RGB")
-        )
-    samples = _with_luma(np.array(picture), info, change)
+    if source == "TIFF":
+        picture.load()
+        info = replace(info, orientation=AS_CODED)
+    samples = _with_luma(np.array(_of_plain_mode(picture, info.transparent)), info, change)
+    if target == "TIFF":
+        samples = np.ascontiguousarray(info.orientation.shown(samples))
     written = BytesIO()
     try:
         Image.fromarray(samples).save(written, target, **options, **kept)
@@ -304,6 +475,17 @@ def _by_pillow(
     return written.getvalue()
 
 
+def _of_plain_mode(picture: Image.Image, transparent: bool) -> Image.Image:
+    """A picture as grey, RGB or RGBA samples of 8 bits."""
+    if picture.mode.startswith(("I", "F")):
+        return _as_grey(picture)
+    if "A" in picture.mode or transparent:
+        return picture if picture.mode == "RGBA" else picture.convert("RGBA")
+    if picture.mode in ("L", "RGB"):
+        return picture
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
 def _as_grey(picture: Image.Image) -> Image.Image:
     """Samples of 16 bits as 8 bits."""
     return Image.fromarray((np.array(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
@@ -312,14 +494,26 @@ def _as_grey(picture: Image.Image) -> Image.Image:
 def _coding(info: VideoInfo, picture: Any, target: str) -> dict[str, Any]:
     """How a format codes: losslessly where the input was, else at a quality near it."""
     if target == "WEBP":
-        lossless = b"VP8L" in info.path.read_bytes()[:64] if picture.format == "WEBP" else picture.format == "PNG"
+        lossless = _is_lossless(info.path.read_bytes()) if picture.format == "WEBP" else picture.format == "PNG"
         return {"lossless": True, "exact": True} if lossless else {"quality": _QUALITY[target], "method": 5}
     if target == "AVIF":
         whole = "444" in info.pixel_format or picture.format != "AVIF"
         return {"quality": _QUALITY[target], "subsampling": "4:4:4" if whole else "4:2:0"}
     if target == "TIFF":
-        return {"compression": picture.info.get("compression", "tiff_lzw")}
+        compression = picture.info.get("compression")
+        return {"compression": compression if compression in _TIFF_COMPRESSIONS else "tiff_lzw"}
     return {"quality": _QUALITY[target]} if target in _QUALITY else {}
+
+
+def _is_lossless(webp: bytes) -> bool:
+    """Whether a chunk of a WebP file (RFC 9649, 2.3) holds samples coded without loss."""
+    here = 12
+    while here + 8 <= len(webp):
+        kind, size = struct.unpack("<4sI", webp[here : here + 8])
+        if kind == b"VP8L":
+            return True
+        here += 8 + size + size % 2
+    return False
 
 
 def _described(picture: Any, target: str, location: bool) -> dict[str, Any]:
@@ -336,7 +530,7 @@ def _described(picture: Any, target: str, location: bool) -> dict[str, Any]:
         exif = without_place_in_exif(exif)
     if exif and target != "TIFF":
         kept["exif"] = exif
-    if xmp and target in ("JPEG", "WEBP", "AVIF") and (location or b"GPS" not in bytes(xmp)):
+    if xmp and target in _KEEP_XMP and (location or b"GPS" not in bytes(xmp)):
         kept["xmp"] = xmp
     return kept
 
@@ -345,10 +539,10 @@ def _tiff_tags(picture: Any, location: bool) -> TiffImagePlugin.ImageFileDirecto
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     for tag in _KEPT_TIFF & set(picture.tag_v2):
         value = picture.tag_v2[tag]
-        if location or tag != 700 or b"GPS" not in bytes(value):
+        if location or tag != _XMP_TAG or (isinstance(value, bytes) and b"GPS" not in value):
             tags.tagtype[tag] = picture.tag_v2.tagtype[tag]
             tags[tag] = value
     return tags
 
 
-__all__ = ["FORMATS", "LumaOfPicture", "Outlook", "foreseen", "is_still_suffix", "rewrite_still"]
+__all__ = ["FORMATS", "LumaOfPicture", "Outlook", "foreseen", "is_of_format", "is_still_suffix", "rewrite_still"]

@@ -11,6 +11,7 @@ from typing import Any
 import av
 import av.error
 
+from provenance.video.clock import RESTART
 from provenance.video.container import frame_rate_of, main_video
 from provenance.video.encoding import rehearsed
 from provenance.video.places import names_a_place, without_place
@@ -49,10 +50,13 @@ class Uncut:
     """Lets packets of copied streams through whose times do not fall; others belong to what an edit list leaves out.
 
     Where a stretch is cut out in mid-stream, a demuxer begins anew before the cut, with packets that a decoder needs
-    and a player does not show. A copy cannot begin anew: it is cut at whole packets.
+    and a player does not show. A copy cannot begin anew: it is cut at whole packets. In containers without edit lists
+    times that fall far mean that another recording was appended: it goes on where the last one ended (`FrameClock`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, source: av.container.InputContainer) -> None:
+        self._has_edit_lists = "mov" in source.format.name
+        self._shift: dict[int, int] = {}
         self._last: dict[int, int] = {}
         self._shown: set[int] = set()
         self.cut: dict[int, str] = {}
@@ -61,6 +65,8 @@ class Uncut:
         """Whether a packet, which has a time of decoding, goes into the copy."""
         index = packet.stream.index
         last = self._last.get(index)
+        if packet.dts is not None and not self._has_edit_lists:
+            self._move(packet, last)
         back = last is not None and packet.dts is not None and packet.dts < last
         if back or (packet.is_discard and index in self._shown):
             self.cut[index] = packet.stream.type
@@ -70,6 +76,16 @@ class Uncut:
         if not packet.is_discard:
             self._shown.add(index)
         return True
+
+    def _move(self, packet: av.Packet, last: int | None) -> None:
+        """Move a packet of an appended recording behind the one before; `last`: when that was decoded."""
+        index, dts = packet.stream.index, packet.dts or 0
+        unit = Fraction(packet.time_base or Fraction(1, 1000))
+        if last is not None and (dts + self._shift.get(index, 0) - last) * unit < -RESTART:
+            self._shift[index] = last + (packet.duration or 1) - dts
+        shift = self._shift.get(index, 0)
+        if shift:
+            packet.pts, packet.dts = (packet.pts if packet.pts is not None else dts) + shift, dts + shift
 
     def notes(self) -> tuple[str, ...]:
         """What there is to say about streams that were cut."""

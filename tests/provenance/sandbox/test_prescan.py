@@ -126,3 +126,25 @@ def test_a_format_of_sound_is_no_size_of_pictures(tmp_path: Path) -> None:
         frame.sample_rate = 48000
         container.mux(stream.encode(frame))
     prescan(tmp_path / "clip.avi")
+
+
+def test_what_lies_behind_the_end_of_a_png_file_is_no_chunk(tmp_path: Path) -> None:
+    write_still(np.zeros((64, 96, 3), np.uint8), tmp_path / "still.png")
+    data = (tmp_path / "still.png").read_bytes()
+    (tmp_path / "still.png").write_bytes(data + b"\xff" * 4096)
+    prescan(tmp_path / "still.png")
+    (tmp_path / "still.png").write_bytes(data[:33] + b"\xff" * 4096)
+    with pytest.raises(TooHostile, match="chunk declares"):
+        prescan(tmp_path / "still.png")
+
+
+def test_the_entries_of_all_directories_are_counted(tmp_path: Path) -> None:
+    size, count = 2 + 12 * 3 + 4, 10
+    pages = b"".join(
+        struct.pack("<H", 3) + bytes(36) + struct.pack("<I", 8 + size * (page + 1) if page + 1 < count else 0)
+        for page in range(count)
+    )
+    (tmp_path / "still.tif").write_bytes(b"II*\0\x08\0\0\0" + pages)
+    prescan(tmp_path / "still.tif", Limits(boxes=30))
+    with pytest.raises(TooHostile, match="more than 29 entries"):
+        prescan(tmp_path / "still.tif", Limits(boxes=29))

@@ -349,3 +349,51 @@ def test_the_profile_stays(profile: str, tmp_path: Path, waves: Clip) -> None:
     before, after = (Video(tmp_path / name).info.profile for name in ("in.mp4", "out.mp4"))
     assert before == after
     assert profile in str(before).lower()
+
+
+def test_a_transparent_gif_stays_transparent(tmp_path: Path) -> None:
+    pictures = []
+    for turn in range(4):
+        samples = np.full((96, 128, 4), (200, 90, 40, 255), np.uint8)
+        samples[:, : 30 + turn, 3] = 0
+        pictures.append(Image.fromarray(samples))
+    pictures[0].save(tmp_path / "in.gif", save_all=True, append_images=pictures[1:], duration=80, disposal=2)
+    rewrite(Video(tmp_path / "in.gif"), tmp_path / "out.gif", brighter)
+    with av.open(str(tmp_path / "out.gif")) as container:
+        for turn, frame in enumerate(container.decode(video=0)):
+            clear = frame.to_ndarray(format="rgba")[..., 3] == 0
+            assert clear[:, : 30 + turn].all()
+            assert not clear[:, 40:].any()
+
+
+def test_a_lossless_copy_of_an_older_profile_is_written(tmp_path: Path, waves: Clip) -> None:
+    write_clip(waves, tmp_path / "in.mp4", options={"profile": "main"})
+    assert rewrite(Video(tmp_path / "in.mp4"), tmp_path / "out.mp4", brighter, encoding=Encoding(None, 0)).frames
+
+
+def test_a_clip_that_an_edit_list_ends_early_can_be_copied(tmp_path: Path, waves: Clip) -> None:
+    write_clip(waves, tmp_path / "whole.mp4", options={"bf": "2", "g": "250"})
+    data = bytearray((tmp_path / "whole.mp4").read_bytes())
+    place = data.find(b"elst") + 4 + 8  # after version, flags and the number of entries: how long the edit is
+    length = int.from_bytes(data[place : place + 4], "big") * 3 // 4
+    data[place : place + 4] = length.to_bytes(4, "big")
+    (tmp_path / "in.mp4").write_bytes(data)
+    shown = len(Video(tmp_path / "in.mp4").read())
+    assert shown < len(waves)
+    rewrite(Video(tmp_path / "in.mp4"), tmp_path / "out.mp4", None)
+    before, after = (Video(tmp_path / name).read() for name in ("in.mp4", "out.mp4"))
+    assert shown <= len(after) <= shown + 3
+    assert (after.frames[:shown] == before.frames).all()
+
+
+def test_sound_of_appended_recordings_stays_with_the_pictures(tmp_path: Path, make_video: MakeVideo) -> None:
+    first = make_video(tmp_path / "first.ts").read_bytes()
+    (tmp_path / "in.ts").write_bytes(first + first)
+    alone = len(packets(tmp_path / "first.ts"))
+    for change in (brighter, None):
+        report = rewrite(Video(tmp_path / "in.ts"), tmp_path / "out.mkv", change)
+        sound = packets(tmp_path / "out.mkv")
+        assert len(sound) >= 2 * alone - 2
+        assert not any("edit list" in note for note in report.dropped)
+        times = [pts for _, pts, _ in sound if pts is not None]
+        assert times == sorted(times)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, ImageFile, ImageOps, PngImagePlugin
 
 from provenance.errors import CannotRead, CannotWrite, UsageError
-from provenance.video import Video
+from provenance.video import Video, still
 from provenance.video.encoding import Encoding
+from provenance.video.orientation import _exif_orientation
+from provenance.video.places import without_place, without_place_in_exif
 from provenance.video.rewrite import foreseen, rewrite
 
 WIDTH, HEIGHT = 240, 160
@@ -53,6 +58,12 @@ def rewritten(path: Path, change: Callable[..., np.ndarray] | None = brighter, *
     return out
 
 
+def shown(path: Path) -> np.ndarray:
+    """A picture as viewers show it."""
+    with Image.open(path) as opened:
+        return np.array(ImageOps.exif_transpose(opened).convert("RGB"), int)
+
+
 def luma_gain(before: Path, after: Path) -> float:
     first, second = (next(Video(path).windows()).luma.astype(float) for path in (before, after))
     return float(np.mean(second - first))
@@ -83,7 +94,7 @@ def test_exif_stays_without_the_place(suffix: str, tmp_path: Path) -> None:
     assert (bare[MAKER], GPS in bare) == ("Maker", False)
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("orientation", [3, 6, 7])
 def test_changes_are_upright_and_the_orientation_stays(suffix: str, orientation: int, tmp_path: Path) -> None:
     source = saved(tmp_path / f"in{suffix}", exif=exif(orientation=orientation))
@@ -101,7 +112,8 @@ def test_changes_are_upright_and_the_orientation_stays(suffix: str, orientation:
     half = len(top) // 2
     assert (after - before)[:half].mean() == pytest.approx(-12, abs=1.5)
     assert (after - before)[half:].mean() == pytest.approx(0, abs=1.5)
-    assert Image.open(out).getexif()[ORIENTATION] == orientation
+    assert Image.open(out).getexif().get(ORIENTATION, 1) == (1 if suffix == ".tif" else orientation)
+    assert np.abs(shown(out)[half:] - shown(source)[half:]).mean() < 1.5
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".avif", ".tif"])
@@ -120,11 +132,13 @@ def test_transparency_is_not_lost_in_a_format_without(tmp_path: Path) -> None:
 
 def test_jpeg_keeps_its_tables_sampling_and_segments(tmp_path: Path) -> None:
     source = saved(tmp_path / "in.jpg", quality=71, subsampling=1, progressive=True, comment=b"hello", dpi=(300, 300))
-    before, after = Image.open(source), Image.open(rewritten(source))
+    before: Any = Image.open(source)
+    after: Any = Image.open(rewritten(source))
     assert after.quantization == before.quantization
     assert [part[1:3] for part in after.layer] == [part[1:3] for part in before.layer]
     assert after.info["comment"] == b"hello"
     assert "progression" in after.info
+    assert after.info["dpi"] == (300, 300)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
@@ -212,3 +226,212 @@ def test_a_codec_for_a_picture_is_refused(tmp_path: Path) -> None:
 def test_a_video_does_not_fit_into_a_picture(suffix: str, tmp_path: Path, make_video: Callable[..., Path]) -> None:
     with pytest.raises(CannotWrite, match="cannot hold a video"):
         rewrite(Video(make_video(tmp_path / "clip.mp4")), tmp_path / f"out{suffix}", brighter)
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def with_chunks(path: Path, *chunks: bytes) -> Path:
+    """A PNG file with more chunks behind its header."""
+    data = path.read_bytes()
+    path.write_bytes(data[:33] + b"".join(chunks) + data[33:])
+    return path
+
+
+PLACE_TEXTS = {
+    "zTXt profile": chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n 4\n4d4d\n")),
+    "tEXt profile": chunk(b"tEXt", b"Raw profile type APP1\0\ngeneric profile\n 4\n4d4d\n"),
+    "packed iTXt": chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0en\0\0" + zlib.compress(b"exif:GPSLatitude" * 9)),
+    "packed zTXt": chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"GPS 1 2 " * 9)),
+    "damaged zTXt": chunk(b"zTXt", b"Comment\0\0nothing that unpacks"),
+}
+
+
+@pytest.mark.parametrize("name", PLACE_TEXTS)
+def test_png_texts_of_a_place_are_left_out(name: str, tmp_path: Path) -> None:
+    source = with_chunks(saved(tmp_path / "in.png"), PLACE_TEXTS[name], chunk(b"tEXt", b"Author\0Somebody"))
+    bare = rewritten(source, location=False).read_bytes()
+    assert (PLACE_TEXTS[name] in bare, b"Somebody" in bare) == (False, True)
+    assert PLACE_TEXTS[name] in rewritten(source, location=True).read_bytes()
+
+
+def test_png_texts_without_a_place_stay_packed(tmp_path: Path) -> None:
+    text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"a walk in the woods"))
+    out = rewritten(with_chunks(saved(tmp_path / "in.png"), text), location=False)
+    assert text in out.read_bytes()
+
+
+def test_png_chunks_that_depend_on_the_samples_are_left_out(tmp_path: Path) -> None:
+    unsafe, safe, time = chunk(b"abCD", b"unsafe"), chunk(b"abCd", b"safe"), chunk(b"tIME", bytes(7))
+    data = rewritten(with_chunks(saved(tmp_path / "in.png"), unsafe, safe, time)).read_bytes()
+    assert (unsafe in data, safe in data, time in data) == (False, True, True)
+
+
+def test_what_lies_behind_the_end_of_a_png_file_is_left_out(tmp_path: Path) -> None:
+    source = saved(tmp_path / "in.png")
+    source.write_bytes(source.read_bytes() + chunk(b"tEXt", b"Comment\0cropped"))
+    assert b"cropped" not in rewritten(source).read_bytes()
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_clear_grey_of_png_stays_clear(depth: int, tmp_path: Path) -> None:
+    grey = picture()[..., 0] if depth == 8 else picture()[..., 0].astype(np.uint16) * 257
+    grey[:20] = 7
+    cv2.imwrite(str(tmp_path / "in.png"), grey)
+    source = with_chunks(tmp_path / "in.png", chunk(b"tRNS", b"\0\7"))
+    after = cv2.imread(str(rewritten(source)), cv2.IMREAD_UNCHANGED)
+    assert after is not None
+    assert after.dtype == grey.dtype
+    np.testing.assert_array_equal(after[..., 3] == 0, grey == 7)
+
+
+def test_a_profile_of_grey_leaves_with_the_grey(tmp_path: Path) -> None:
+    clear = Image.fromarray(picture()).convert("LA")
+    clear.putalpha(128)
+    clear.save(tmp_path / "in.png", icc_profile=PROFILE)
+    notes = foreseen(Video(tmp_path / "in.png"), tmp_path / "out.png", changes=True)
+    assert ["one for grey" in note for note in notes] == [True]
+    after = Image.open(rewritten(tmp_path / "in.png"))
+    assert ("icc_profile" in after.info, after.mode) == (False, "RGBA")
+
+
+def test_extended_xmp_and_segments_behind_fill_bytes_lose_the_place(tmp_path: Path) -> None:
+    plain = saved(tmp_path / "in.jpg", exif=exif(place=True)).read_bytes()
+    more = segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(40) + b"exif:GP")
+    filled = plain[:2] + more + b"\xff\xff" + plain[2:]
+    bare = without_place(filled)
+    assert more not in bare
+    assert GPS not in Image.open(BytesIO(bare)).getexif()
+    (tmp_path / "in.jpg").write_bytes(filled)
+    kept = Image.open(rewritten(tmp_path / "in.jpg", location=False)).getexif()
+    assert (kept[MAKER], GPS in kept) == ("Maker", False)
+
+
+@pytest.mark.parametrize(
+    "error", [struct.error, TypeError, AttributeError, IndexError, OverflowError, ZeroDivisionError]
+)
+def test_hostile_exif_is_left_out(error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = saved(tmp_path / "in.jpg", exif=exif(place=True))
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Image.Exif, "tobytes", fail)
+    assert without_place_in_exif(exif_of(source)) == b""
+
+
+def exif_of(path: Path) -> bytes:
+    with Image.open(path) as opened:
+        return bytes(opened.info["exif"])
+
+
+@pytest.mark.parametrize("stated", [(), (6, 6), None, "up", float("inf")])
+def test_an_orientation_that_is_no_number_is_none(
+    stated: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = saved(tmp_path / "in.jpg")
+    monkeypatch.setattr(Image.Image, "getexif", lambda _: {ORIENTATION: stated})
+    assert _exif_orientation(source) == 1
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif"])
+def test_what_becomes_tiff_is_turned_upright(suffix: str, tmp_path: Path) -> None:
+    source, out = saved(tmp_path / f"in{suffix}", exif=exif(orientation=6)), tmp_path / "out.tif"
+    notes = rewrite(Video(source), out, brighter).dropped
+    assert "Exif and XMP are not kept in TIFF" in notes
+    assert shown(out).shape == (WIDTH, HEIGHT, 3)
+    assert (shown(out) - shown(source)).mean() == pytest.approx(8, abs=1)
+    assert Image.open(out).getexif().get(ORIENTATION, 1) == 1
+
+
+def test_jpeg_of_red_green_and_blue_stays_so(tmp_path: Path) -> None:
+    block = Image.Exif()
+    block[0x011A], block[0x0128] = 300.0, 2  # a resolution, which must not become one in a head of JFIF
+    source = saved(tmp_path / "in.jpg", quality=95, keep_rgb=True, exif=block.tobytes())
+    before: Any = Image.open(source)
+    after: Any = Image.open(rewritten(source))
+    assert [part[0] for part in after.layer] == [*b"RGB"]
+    assert (np.array(after, int) - np.array(before, int)).mean() == pytest.approx(8, abs=0.7)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_noisy_jpeg_of_the_best_quality_is_written(
+    progressive: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3)).astype(np.uint8)
+    source = saved(tmp_path / "in.jpg", noise, quality=100, subsampling=0)
+    if progressive:
+        with monkeypatch.context() as patched:
+            patched.setattr(ImageFile, "MAXBLOCK", 1 << 23)
+            saved(source, noise, quality=100, subsampling=0, progressive=True)
+    after = Image.open(rewritten(source))
+    assert after.size == (800, 600)
+    assert ("progression" in after.info) == progressive
+
+
+def test_chroma_of_half_the_lines_is_sampled_anew_and_that_is_said(tmp_path: Path) -> None:
+    source = saved(tmp_path / "in.jpg", subsampling=1)
+    data = bytearray(source.read_bytes())
+    sampling = data.index(b"\xff\xc0") + 11
+    assert data[sampling] == 0x21
+    data[sampling] = 0x12  # as many blocks, which now stand elsewhere
+    source.write_bytes(data)
+    assert still.foreseen(Video(source).info, tmp_path / "out.jpg").notes == ("chroma is sampled anew",)
+    assert luma_gain(source, rewritten(source)) == pytest.approx(8, abs=0.7)
+
+
+def test_what_follows_a_jpeg_picture_is_foreseen(tmp_path: Path) -> None:
+    source = saved(tmp_path / "in.jpg")
+    assert still.foreseen(Video(source).info, tmp_path / "out.jpg").notes == ()
+    source.write_bytes(source.read_bytes() + b"\0\0\0\x18ftypmp42")
+    assert "follows the picture" in still.foreseen(Video(source).info, tmp_path / "out.jpg").notes[0]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif"])
+def test_a_place_that_goes_is_foreseen(suffix: str, tmp_path: Path) -> None:
+    for name, place in (("with", True), ("without", False)):
+        info = Video(saved(tmp_path / f"{name}{suffix}", exif=exif(place=place))).info
+        notes = still.foreseen(info, tmp_path / f"out{suffix}", location=False).notes
+        assert ["--keep-location" in note for note in notes] == [True] * place
+        assert still.foreseen(info, tmp_path / f"out{suffix}").notes == ()
+
+
+def test_png_does_not_keep_xmp_and_says_so(tmp_path: Path) -> None:
+    info = Video(saved(tmp_path / "in.jpg", xmp=b"<x:xmpmeta/>")).info
+    notes = still.foreseen(info, tmp_path / "out.png").notes
+    assert "only Exif and the colour profile are kept of what the picture says about itself" in notes
+
+
+@pytest.mark.parametrize(("exact", "chunk_kind"), [(True, b"VP8L"), (False, b"VP8 ")])
+def test_webp_without_loss_stays_without(exact: bool, chunk_kind: bytes, tmp_path: Path) -> None:
+    source = saved(tmp_path / "in.webp", lossless=exact, icc_profile=PROFILE)
+    assert chunk_kind in rewritten(source).read_bytes()
+
+
+def test_several_pages_are_said(tmp_path: Path) -> None:
+    pages = [Image.fromarray(np.roll(picture(), 9 * turn, axis=1)) for turn in range(2)]
+    pages[0].save(tmp_path / "in.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(CannotRead, match="several pages"):
+        still.foreseen(Video(tmp_path / "in.tif").info, tmp_path / "out.tif")
+
+
+def test_black_and_white_becomes_grey(tmp_path: Path) -> None:
+    source = tmp_path / "in.tif"
+    Image.fromarray(picture()).convert("1").save(source, compression="group4")
+    assert "converted from black and white to grey" in still.foreseen(Video(source).info, tmp_path / "out.tif").notes
+    after = Image.open(rewritten(source))
+    assert (after.mode, after.info["compression"]) == ("L", "tiff_lzw")
+
+
+def test_the_format_is_told_by_the_content(tmp_path: Path) -> None:
+    source = saved(tmp_path / "in.png", format="JPEG")
+    assert still.is_of_format(source, tmp_path / "out.jpg")
+    assert not still.is_of_format(source, tmp_path / "out.png")
+    assert not still.is_of_format(source, tmp_path / "out.mp4")
+    (tmp_path / "in.png").write_bytes(b"nothing")
+    assert not still.is_of_format(source, tmp_path / "out.png")
