@@ -60,3 +60,12 @@ def plain_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "plain.mp4"
     write_clip(Clip.at_rate(moving_texture(48), 24), path, preset="veryfast", crf=16)
     return path
+
+
+@pytest.fixture
+def small_clip(tmp_path: Path) -> Path:
+    """A clip that is quick to examine."""
+    path = tmp_path / "small.mp4"
+    frames = np.random.default_rng(0).integers(60, 190, (12, 96, 128, 3), dtype=np.uint8)
+    write_clip(Clip.at_rate(frames, 12), path, preset="ultrafast")
+    return path

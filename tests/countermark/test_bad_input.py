@@ -22,15 +22,6 @@ from provenance.video.write import write_clip
 FAST = ("--checks", "credentials,fingerprint")
 
 
-@pytest.fixture
-def small_clip(tmp_path: Path) -> Path:
-    """A clip that is quick to examine."""
-    path = tmp_path / "small.mp4"
-    frames = np.random.default_rng(0).integers(60, 190, (12, 96, 128, 3), dtype=np.uint8)
-    write_clip(Clip.at_rate(frames, 12), path, preset="ultrafast")
-    return path
-
-
 def text_named_mp4(path: Path) -> None:
     path.write_text("this is no video at all\n" * 20)
 

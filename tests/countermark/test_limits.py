@@ -77,15 +77,6 @@ def nothing_hangs() -> Iterator[None]:
     signal.signal(signal.SIGALRM, usual)
 
 
-@pytest.fixture
-def small_clip(tmp_path: Path) -> Path:
-    """A clip that is quick to examine."""
-    path = tmp_path / "small.mp4"
-    frames = np.random.default_rng(0).integers(60, 190, (12, 96, 128, 3), dtype=np.uint8)
-    write_clip(Clip.at_rate(frames, 12), path, preset="ultrafast")
-    return path
-
-
 @pytest.fixture(scope="module")
 def long_work(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A clip that takes seconds, whatever is done with it."""
