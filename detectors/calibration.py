@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 Values = NDArray[np.float64]
 
@@ -43,6 +42,8 @@ def logistic_fit(columns: Values, generated: NDArray[np.bool_], weights: Values,
 
     `columns` is (rows, columns); `ridge` times half the squared weights is added to the mean loss.
     """
+    from scipy.optimize import minimize  # takes long to import, and only training needs it
+
     share, sign = balanced(weights, generated), np.where(generated, 1.0, -1.0)
 
     def loss(parameters: Values) -> tuple[float, Values]:

@@ -101,6 +101,10 @@ def _reduced(frame: np.ndarray, factor: int) -> np.ndarray:
     return cv2.resize(values, size, interpolation=cv2.INTER_AREA)
 
 
+_AROUND = np.stack(np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0], indexing="ij"), axis=-1).reshape(-1, 2)
+"""(9, 2): a place and its neighbours."""
+
+
 @lru_cache
 def _maps() -> np.ndarray:
     """Return float64 (n, 2): the scales in x and y that are tried, isotropic ones first."""
@@ -202,13 +206,11 @@ def _refined(
     image = (signs @ images.images.reshape(len(signs), -1)).reshape(images.images.shape[1:])
     best = (-math.inf, scale, (0.0, 0.0), 1)
     for spread in (_SCALE_STEP / 2, _SCALE_STEP / 5, _SCALE_STEP / 12):
-        centre = best[1]
-        for dx in (-1, 0, 1):
-            for dy in (-1, 0, 1):
-                tried = centre * np.exp(np.array([dx, dy]) * spread)
-                score, shift, turn = _coherent(image, images.size, reader, tried, mirror, floor, middle)
-                if score > best[0]:
-                    best = (score, tried, shift, turn)
+        tried = best[1] * np.exp(_AROUND * spread)
+        scores, shifts, turns = _coherent(image, images.size, reader, tried, mirror, floor, middle)
+        first = int(scores.argmax())
+        if scores[first] > best[0]:
+            best = (float(scores[first]), tried[first], tuple(shifts[first].tolist()), int(turns[first]))
     score, scale, shift, turn = best
     period = Geometry.identity(*images.size).period_x
     geometry = Geometry(float(period * scale[0]), float(period * scale[1]), mirror * turn, turn, shift)
@@ -219,31 +221,33 @@ def _coherent(
     image: np.ndarray,
     size: tuple[int, int],
     reader: KeyReader,
-    scale: np.ndarray,
+    scales: np.ndarray,
     mirror: int,
     floor: np.ndarray,
     middle: int,
-) -> tuple[float, tuple[float, float], int]:
-    """Return the best score over all shifts and half turns, the shift, and the half turn (+1 or -1)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the best score of each scale (n, 2) over all shifts and half turns, the shift, and the half turn (1, -1).
+
+    Shapes: (n,), (n, 2), (n,).
+    """
     height, width = image.shape
     k = harmonics()[reader.tile.pilots]
     cycles = Geometry.identity(*size)
-    fx = mirror * k[:, 0] * size[0] / (cycles.period_x * scale[0])  # cycles per frame
-    fy = k[:, 1] * size[1] / (cycles.period_y * scale[1])
-    across = np.exp(-2j * np.pi * np.outer((np.arange(width) + 0.5) / width, fx)).astype(np.complex64)
-    down = np.exp(-2j * np.pi * np.outer((np.arange(height) + 0.5) / height, fy)).astype(np.complex64)
-    lines = ((image @ across) * down).sum(axis=0)
+    fx = mirror * k[:, 0] * size[0] / (cycles.period_x * scales[:, :1])  # (n, 10), cycles per frame
+    fy = k[:, 1] * size[1] / (cycles.period_y * scales[:, 1:])
+    across = 2 * np.pi * np.outer((np.arange(width) + 0.5) / width, fx).astype(np.float32)
+    down = 2 * np.pi * np.outer((np.arange(height) + 0.5) / height, fy).astype(np.float32)
+    even, odd = np.split(image @ np.concatenate([np.cos(across), np.sin(across)], axis=1), 2, axis=1)
+    summed = ((even - 1j * odd) * (np.cos(down) - 1j * np.sin(down))).sum(axis=0).reshape(fx.shape)
     turn = np.where(fx < 0, -1, 1)
     row = np.clip(np.rint(_PADDING * fy * turn).astype(int), -middle, middle) + middle
     column = np.clip(np.rint(_PADDING * fx * turn).astype(int), 0, floor.shape[1] - 1)
-    lines = lines / np.sqrt(floor[row, column])
+    lines = summed / np.sqrt(floor[row, column])
     phases = np.exp(-1j * reader.tile.pilot_phases)
-    best = (-math.inf, (0.0, 0.0), 1)
-    for half_turn, values in ((1, lines * phases), (-1, lines.conj() * phases)):
-        score, shift = _best_shift(values, k)
-        if score > best[0]:
-            best = (score, shift, half_turn)
-    return best
+    scores, shifts = _best_shifts(np.concatenate([lines * phases, lines.conj() * phases]), k)
+    plain, turned = np.split(scores, 2)
+    better = turned > plain
+    return np.maximum(plain, turned), np.where(better[:, None], *np.split(shifts, 2)[::-1]), np.where(better, -1, 1)
 
 
 @lru_cache
@@ -254,16 +258,18 @@ def _shift_waves(places: tuple[tuple[int, int], ...]) -> np.ndarray:
     return np.exp(-2j * np.pi * grid @ k.T).astype(np.complex64)
 
 
-def _best_shift(values: np.ndarray, k: np.ndarray) -> tuple[float, tuple[float, float]]:
-    """Return the best coherent sum over shifts, in standard deviations, and that shift in periods."""
-    coarse = (_shift_waves(tuple(map(tuple, k.tolist()))) @ values.astype(np.complex64)).real
-    shift = np.array(divmod(int(coarse.argmax()), _SHIFT_GRID)) / _SHIFT_GRID
+def _best_shifts(values: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best coherent sum (n,) of lines (n, 10) over shifts, in standard deviations, and the shifts (n, 2) in
+    periods."""
+    coarse = (_shift_waves(tuple(map(tuple, k.tolist()))) @ values.T.astype(np.complex64)).real
+    shifts = np.stack(np.divmod(coarse.argmax(axis=0), _SHIFT_GRID), axis=1) / _SHIFT_GRID
+    which = np.arange(len(values))
     for step in (1 / 256, 1 / 1024):
-        around = shift + step * np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), axis=-1).reshape(-1, 2)
-        sums = (np.exp(-2j * np.pi * around @ k.T) @ values).real
-        shift = around[int(sums.argmax())]
-    score = float(sums.max()) / math.sqrt(len(k) / 2)
-    return score, (float(shift[0]), float(shift[1]))
+        around = shifts[:, None] + step * _AROUND  # (n, 9, 2)
+        sums = np.einsum("nal,nl->na", np.exp(-2j * np.pi * around @ k.T), values).real
+        best = sums.argmax(axis=1)
+        shifts = around[which, best]
+    return sums[which, best] / math.sqrt(len(k) / 2), shifts
 
 
 __all__ = ["Chunk", "Proposal", "StepImages", "mirrored", "propose"]
