@@ -14,16 +14,42 @@ import numpy as np
 
 from benchmarks.runs import digest
 from benchmarks.videos import Subject, load
-from provenance.evidence import WatermarkEvidence
+from provenance.errors import UnknownName, UsageError
+from provenance.evidence import Span, WatermarkEvidence
 from provenance.keys import Key
 from provenance.video import Clip, Window
-from provenance.watermarks import Reading
 from provenance.watermarks.latent import Generator, LatentWatermark, LatentWatermarkCheck
-from provenance.watermarks.payload import Origin, compose_id
+from provenance.watermarks.payload import ID_BITS, Origin, compose_id
 from provenance.watermarks.pixel import PixelWatermark
 
 PIXEL_PURPOSE, LATENT_PURPOSE = "pixel/1", "latent/1"
 SAMPLING_STEPS = 20
+
+
+@dataclass(frozen=True)
+class MarkReading:
+    """What a mark's reader says of a clip.
+
+    message: what a blind read gives; None: nothing.
+    log10_p: log10 of the chance that a clip without this mark and key looks so, after all search; None: none is stated.
+    bits_right: how many bits of the expected message the best candidate has, hard decisions; None: no bits were read,
+        or nothing was expected.
+    spans: the stretches that carry the mark, in seconds, where the reader names some.
+    """
+
+    message: int | None
+    log10_p: float | None
+    bits_right: int | None
+    spans: tuple[Span, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.log10_p is not None and not self.log10_p <= 0.0:
+            raise ValueError(f"the logarithm of a chance is at most 0, not {self.log10_p}")
+
+    @property
+    def watermark_id(self) -> int | None:
+        """The message, where it is one of our ids."""
+        return self.message
 
 
 class Mark(Protocol):
@@ -33,11 +59,28 @@ class Mark(Protocol):
     def name(self) -> str:
         """What rows call it."""
 
-    def twins(self, subject: Subject, watermark_id: int, key: Key, seed: int, seconds: float | None) -> Twins:
-        """Make the marked clip and the same clip unmarked."""
+    @property
+    def bits(self) -> int:
+        """Length of its message, at most 64."""
 
-    def read(self, clip: Clip, key: Key) -> Reading:
-        """Read a clip under a key."""
+    @property
+    def search(self) -> str:
+        """How it is read, in words for the report: what its reader is told, and what it tries."""
+
+    def embed(self, clip: Clip, message: int, key: Key) -> Clip:
+        """Return a marked copy of a finished clip, of the same size; UsageError where the mark cannot do that."""
+
+    def read(
+        self, clip: Clip, key: Key, expected: int | None = None, marked_size: tuple[int, int] | None = None
+    ) -> MarkReading:
+        """Read a clip under a key.
+
+        expected: the message that was embedded, from which `bits_right` follows; only peers, which have no test of
+            presence, use it for more. marked_size: (height, width) of the clip that was marked; only peers are told.
+        """
+
+    def twins(self, subject: Subject, message: int, key: Key, seed: int, seconds: float | None) -> Twins:
+        """Make the marked clip and the same clip unmarked; of a subject its first `seconds` only."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +94,37 @@ class Twins:
     comparable: bool
 
 
+def finished_twins(mark: Mark, subject: Subject, message: int, key: Key, seconds: float | None) -> Twins:
+    """Mark a subject's own frames; `Mark.twins` of every watermark that marks finished clips."""
+    clip = load(subject, seconds)
+    return Twins(mark.embed(clip, message, key), clip, comparable=True)
+
+
 @dataclass(frozen=True)
 class PixelMark:
     """The pixel watermark in the luma of finished clips, default strength."""
 
     name: str = "pixel"
+    bits: int = ID_BITS
+    search: str = (
+        "blind: every start, scale, crop and mirror image that its own search tries, all counted in its chance"
+    )
 
-    def twins(self, subject: Subject, watermark_id: int, key: Key, seed: int, seconds: float | None) -> Twins:
-        """Mark the subject's own frames."""
-        clip = load(subject, seconds)
-        return Twins(PixelWatermark(key.stream(PIXEL_PURPOSE)).embed(clip, watermark_id), clip, comparable=True)
+    def embed(self, clip: Clip, message: int, key: Key) -> Clip:
+        """Mark the luma."""
+        return PixelWatermark(key.stream(PIXEL_PURPOSE)).embed(clip, message)
 
-    def read(self, clip: Clip, key: Key) -> Reading:
+    def read(
+        self, clip: Clip, key: Key, expected: int | None = None, marked_size: tuple[int, int] | None = None
+    ) -> MarkReading:
         """Read blindly."""
-        return PixelWatermark(key.stream(PIXEL_PURPOSE)).read(clip)
+        reading = PixelWatermark(key.stream(PIXEL_PURPOSE)).read(clip)
+        right = bits_right(reading.watermark_id, expected, self.bits)
+        return MarkReading(reading.watermark_id, reading.log10_p, right, reading.spans)
+
+    def twins(self, subject: Subject, message: int, key: Key, seed: int, seconds: float | None) -> Twins:
+        """Mark the subject's own frames."""
+        return finished_twins(self, subject, message, key, seconds)
 
 
 @dataclass(frozen=True)
@@ -72,29 +132,69 @@ class LatentMark:
     """The latent watermark in clips that the built-in model makes of the subject's caption."""
 
     name: str = "latent"
+    bits: int = ID_BITS
+    search: str = (
+        "blind: the clip is inverted with the null prompt, and every start and mirror image of the noise tried"
+    )
 
-    def twins(self, subject: Subject, watermark_id: int, key: Key, seed: int, seconds: float | None) -> Twins:
-        """Sample from marked and from plain noise."""
-        model = built_in_model()
-        random = np.random.default_rng(seed)
-        watermark = LatentWatermark(key.stream(LATENT_PURPOSE), model.noise_shape)
-        noises = (
-            watermark.noise(watermark_id, random),
-            random.standard_normal(model.noise_shape, dtype=np.float32),
+    def embed(self, clip: Clip, message: int, key: Key) -> Clip:
+        """Refuse: this watermark is in the noise that a clip is made from."""
+        raise UsageError(
+            "the latent watermark cannot be put into a finished clip", hint="it is measured on clips it made"
         )
-        marked, unmarked = (model.sample(noise, prompt_of(subject), steps=SAMPLING_STEPS) for noise in noises)
-        return Twins(marked, unmarked, comparable=False)
 
-    def read(self, clip: Clip, key: Key) -> Reading:
+    def read(
+        self, clip: Clip, key: Key, expected: int | None = None, marked_size: tuple[int, int] | None = None
+    ) -> MarkReading:
         """Read blindly, by inversion with the null prompt."""
         check = LatentWatermarkCheck([key.stream(LATENT_PURPOSE)], built_in_model)
         for first in range(0, len(clip), 16):
             check.see(Window.of(clip.select(slice(first, first + 16)), first))
         best = next(row for row in check.evidence() if isinstance(row, WatermarkEvidence))
-        return Reading(best.watermark_id, best.log10_p, best.spans, best.alignment)
+        right = bits_right(best.watermark_id, expected, self.bits)
+        return MarkReading(best.watermark_id, best.log10_p, right, best.spans)
+
+    def twins(self, subject: Subject, message: int, key: Key, seed: int, seconds: float | None) -> Twins:
+        """Sample from marked and from plain noise."""
+        model = built_in_model()
+        random = np.random.default_rng(seed)
+        watermark = LatentWatermark(key.stream(LATENT_PURPOSE), model.noise_shape)
+        noises = (
+            watermark.noise(message, random),
+            random.standard_normal(model.noise_shape, dtype=np.float32),
+        )
+        marked, unmarked = (model.sample(noise, prompt_of(subject), steps=SAMPLING_STEPS) for noise in noises)
+        return Twins(marked, unmarked, comparable=False)
 
 
 MARKS: dict[str, Mark] = {"pixel": PixelMark(), "latent": LatentMark()}
+"""Our own."""
+
+
+def mark_named(name: str) -> Mark:
+    """Return a watermark by its name: ours, one that an installed package brings along, or a peer.
+
+    Raises UnknownName with the nearest of all these names, NeedsExtra where it is known and cannot run here.
+    """
+    from benchmarks.entry_points import WATERMARKS, joined_mark, names
+    from benchmarks.peers.environment import PEERS
+    from benchmarks.peers.peer_mark import peer_mark
+
+    if name in MARKS:
+        return MARKS[name]
+    if name in PEERS:
+        return peer_mark(name)
+    joined = names(WATERMARKS)
+    if name in joined:
+        return joined_mark(name)
+    raise UnknownName("watermark", name, [*MARKS, *PEERS, *joined])
+
+
+def bits_right(message: int | None, expected: int | None, bits: int) -> int | None:
+    """Return how many of a message's bits are as expected; None where one of the two is missing."""
+    if message is None or expected is None:
+        return None
+    return bits - (message ^ expected).bit_count()
 
 
 @functools.cache
@@ -124,6 +224,13 @@ def prompt_of(subject: Subject) -> str:
 def bench_key(seed: int, name: str = "bench") -> Key:
     """Return a key that depends on the seed of the run and its name alone; for measurements only."""
     return Key(name, hashlib.sha256(f"countermark benchmark key {seed} {name}".encode()).digest())
+
+
+def bench_message(mark: Mark, seed: int, origin: Origin) -> int:
+    """Return a message for a mark that depends on the seed alone: an id where it has room for one."""
+    if mark.bits == ID_BITS:
+        return bench_id(seed, origin)
+    return int.from_bytes(hashlib.sha256(f"message {seed}".encode()).digest()[:8], "big") >> (64 - mark.bits)
 
 
 def bench_id(seed: int, origin: Origin) -> int:
