@@ -98,7 +98,25 @@ def bootstrap(
     draws: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """Return the 95 % percentile interval of a statistic under a hierarchical bootstrap.
+    """Return the 95 % percentile interval of a statistic under a hierarchical bootstrap; see `bootstrap_draws`."""
+    return percentiles(bootstrap_draws(statistic, groups, strata=strata, draws=draws, seed=seed))
+
+
+def percentiles(values: np.ndarray) -> Interval:
+    """Return the interval that holds the central 95 % of a statistic's draws."""
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(float(low), float(high))
+
+
+def bootstrap_draws(
+    statistic: Callable[[np.ndarray], float],
+    groups: Sequence[Sequence[Hashable]],
+    *,
+    strata: Sequence[Hashable] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:
+    """Return a statistic of resamples of a hierarchical bootstrap: float64 (draws,), fewer where draws fail.
 
     statistic: index array into the sample, with repetitions -> a number; draws where it raises ValueError or is not
         a number (a resample without one class) are drawn again, at most as many times over.
@@ -125,8 +143,7 @@ def bootstrap(
             break
     if not values:
         raise ValueError("the statistic could not be computed on any resample")
-    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(float(low), float(high))
+    return np.array(values)
 
 
 def _tree(levels: list[list[str]], members: list[int]) -> _Tree:
@@ -147,15 +164,62 @@ def _resample(tree: _Tree, random: np.random.Generator) -> np.ndarray:
     return np.concatenate([_resample(tree[pick], random) for pick in picks])
 
 
-def mean_estimate(values: Sequence[float | None], groups: Sequence[Hashable] | None = None) -> Estimate:
-    """Return the mean of what could be measured, with its bootstrap interval over groups (None: each its own)."""
+def mean_estimate(
+    values: Sequence[float | None],
+    groups: Sequence[Hashable] | None = None,
+    *,
+    levels: Sequence[Sequence[Hashable]] | None = None,
+) -> Estimate:
+    """Return the mean of what could be measured, with its bootstrap interval.
+
+    groups: one level of groups, as long as `values`; None: each value its own.
+    levels: several levels instead, outermost first, for instance (lineages, sources, clips).
+    """
     known = [i for i, value in enumerate(values) if value is not None and np.isfinite(value)]
     sample = np.array([values[i] for i in known], dtype=float)
     if not len(sample):
         raise ValueError("nothing was measured")
-    names = [groups[i] if groups is not None else i for i in known]
-    interval = bootstrap(lambda index: float(sample[index].mean()), [names])
+    if levels is None:
+        levels = [groups if groups is not None else range(len(values))]
+    names = [[level[i] for i in known] for level in levels]
+    interval = bootstrap(lambda index: float(sample[index].mean()), names)
     return Estimate(float(sample.mean()), interval, len(sample), len(known) / len(values))
+
+
+def paired_difference(
+    a: Sequence[float | None], b: Sequence[float | None], groups: Sequence[Sequence[Hashable]]
+) -> Estimate:
+    """Return the mean of a - b over the same trials, under a hierarchical bootstrap of the pairs.
+
+    a, b: values of the same trials, in the same order, of two watermarks, detectors or runs. A pair without both
+        values lowers the coverage; where a failure has a worth (a miss, guessing), put that worth there instead.
+    groups: levels, outermost first, each as long as `a`: for instance (lineages, sources, clips).
+    """
+    pairs = zip(a, b, strict=True)
+    return mean_estimate([x - y if x is not None and y is not None else None for x, y in pairs], levels=groups)
+
+
+def mcnemar(a: Sequence[bool | None], b: Sequence[bool | None]) -> float:
+    """Return the exact two-sided p-value that two yes/no outcomes of the same trials are equally likely.
+
+    McNemar, Psychometrika 12 (1947) 153, as a binomial test of the pairs that differ; 1 where none does. A trial that
+    failed (None) is a miss, as in `Rate`. It takes trials as independent: where several come from one source, the
+    interval of `paired_difference` is the honest one.
+    """
+    pairs = [(x is True, y is True) for x, y in zip(a, b, strict=True)]
+    only_a, only_b = pairs.count((True, False)), pairs.count((False, True))
+    if not only_a + only_b:
+        return 1.0
+    return float(binomtest(only_a, only_a + only_b).pvalue)
+
+
+def bit_accuracy(bits_right: int | None, bits: int) -> float:
+    """Return the share of message bits read right, 0 to 1; a reader that read none (None) counts as guessing, 1/2."""
+    if bits_right is None:
+        return 0.5
+    if not 0 <= bits_right <= bits:
+        raise ValueError(f"{bits_right} right bits do not fit into a message of {bits}")
+    return bits_right / bits
 
 
 def auc_estimate(
@@ -163,30 +227,34 @@ def auc_estimate(
 ) -> Estimate:
     """Return the area under the ROC curve with its interval over groups (a generator's or camera's clips together).
 
-    A clip without a score is put at the middle of the others, where it helps nobody, and lowers the coverage.
+    A clip without a score helps nobody: it ties with every clip of the other class. It lowers the coverage.
     """
-    known = np.array([s is not None and np.isfinite(s) for s in scores])
-    if not known.any():
-        raise ValueError("nothing was measured")
-    middle = float(np.median([s for s, ok in zip(scores, known, strict=True) if ok and s is not None]))
-    filled = np.array([s if ok and s is not None else middle for s, ok in zip(scores, known, strict=True)])
+    values = np.array([s if s is not None else np.nan for s in scores], dtype=float)
     truth = np.asarray(positive, dtype=bool)
-
+    if not np.isfinite(values).any():
+        raise ValueError("nothing was measured")
     if truth.all() or not truth.any():
         raise ValueError("one class is missing")
 
     def area(index: np.ndarray) -> float:
-        return _area(filled[index], truth[index])
+        return roc_area(values[index], truth[index])
 
     interval = bootstrap(area, [list(groups)], strata=truth.tolist(), draws=draws)
-    return Estimate(area(np.arange(len(filled))), interval, len(filled), float(known.mean()))
+    return Estimate(area(np.arange(len(values))), interval, len(values), float(np.isfinite(values).mean()))
 
 
-def _area(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Mann and Whitney, Ann. Math. Stat. 18 (1947) 50: the share of pairs in the right order, ties by half."""
-    count = int(positive.sum())
-    ranks = rankdata(scores)
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(scores) - count)))
+def roc_area(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Return the share of pairs (positive, negative) in the right order; ties, and pairs without a score, by half.
+
+    Mann and Whitney, Ann. Math. Stat. 18 (1947) 50, from ranks. scores (n,) with NaN for none, positive (n,) bool.
+    """
+    known = np.isfinite(scores)
+    both = int(positive.sum()) * int((~positive).sum())
+    ranks, truth = rankdata(scores[known]), positive[known]
+    count = int(truth.sum())
+    pairs = count * (len(truth) - count)
+    won = float(ranks[truth].sum()) - count * (count + 1) / 2
+    return (won + (both - pairs) / 2) / both if both else float("nan")
 
 
 def poisson_band(expected: float, confidence: float = 0.99) -> tuple[int, int]:
