@@ -114,8 +114,8 @@ def vmaf(reference: Clip, other: Clip) -> float:
     """Return the mean VMAF of the frames, 0 to 100; about 97 to 100 for equal clips.
 
     Model vmaf_v0.6.1, which judges luma as seen at three picture heights on a screen of 1080 lines; pictures are not
-    scaled to that, so that small ones are judged mildly. By libvmaf in the FFmpeg of the package imageio-ffmpeg, which
-    docs name by version (0.8.1: FFmpeg 9.0.2). Luma goes there in narrow range with 10 bits, and nothing is encoded.
+    scaled to that, so that small ones are judged mildly. By libvmaf in the FFmpeg that comes with imageio-ffmpeg
+    (written with 0.8.1: FFmpeg 9.0.2, libvmaf 86da14d). Luma goes there in narrow range with 10 bits.
     Raises NeedsExtra where the package, or libvmaf in it, is missing; ValueError unless comparable and large enough.
     """
     _demand_comparable(reference, other)
@@ -190,7 +190,7 @@ def _ffmpeg() -> str:
 
 
 def _run_vmaf(program: str, reference: NDArray[np.uint8], other: NDArray[np.uint8], folder: Path) -> str:
-    """Pipe both clips, one above the other, through libvmaf, which writes vmaf.json; return why FFmpeg failed, or ""."""
+    """Pipe both clips, one above the other, through libvmaf, which writes vmaf.json; return why FFmpeg failed."""
     height, width = reference.shape[1:]
     even = height + height % 2  # chroma has half the lines, so the second picture starts on an even one
     graph = (

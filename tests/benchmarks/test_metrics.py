@@ -3,8 +3,19 @@
 import numpy as np
 import pytest
 from scipy.stats import poisson
+from sklearn.metrics import roc_auc_score
 
-from benchmarks.metrics import Rate, auc_estimate, bootstrap, mean_estimate, poisson_band
+from benchmarks.metrics import (
+    Rate,
+    auc_estimate,
+    bit_accuracy,
+    bootstrap,
+    mcnemar,
+    mean_estimate,
+    paired_difference,
+    poisson_band,
+    roc_area,
+)
 
 
 class TestRate:
@@ -59,8 +70,61 @@ class TestBootstrap:
     def test_unmeasured_values_lower_the_coverage(self):
         assert mean_estimate([1.0, None, 3.0, float("nan")]).coverage == 0.5
 
+    def test_groups_within_groups_widen_the_interval_as_far_as_their_outermost_level_asks(self):
+        random = np.random.default_rng(5)
+        clips = np.arange(120)
+        sources, lineages = clips // 4, clips // 20
+        values = list(
+            random.normal(0, 1, 6)[lineages] + random.normal(0, 0.1, 60)[sources] + random.normal(0, 0.1, 240)
+        )
+        flat, deep = mean_estimate(values, sources), mean_estimate(values, levels=[lineages, sources, clips])
+        assert deep.interval.high - deep.interval.low > 2 * (flat.interval.high - flat.interval.low)
+        assert mean_estimate(values, levels=[sources]) == flat
+
+
+class TestPairs:
+    def test_what_all_marks_suffer_alike_does_not_blur_their_difference(self):
+        random = np.random.default_rng(6)
+        clips = np.arange(60)
+        hardness = random.normal(0, 5, 60)
+        a, b = hardness + 0.5 + random.normal(0, 0.2, 60), hardness + random.normal(0, 0.2, 60)
+        difference = paired_difference(list(a), list(b), [clips // 6, clips])
+        assert difference.value == pytest.approx(np.mean(a - b))
+        assert 0.3 < difference.interval.low < 0.5 < difference.interval.high < 0.7
+        assert mean_estimate(list(a)).interval.low < mean_estimate(list(b)).interval.high
+
+    def test_half_a_pair_lowers_the_coverage(self):
+        difference = paired_difference([1.0, None, 3.0, 4.0], [0.0, 1.0, None, 2.0], [range(4)])
+        assert (difference.value, difference.count, difference.coverage) == (1.5, 2, 0.5)
+
+    def test_mcnemar_by_hand(self):
+        # One pair against eight that differ: 2 (C(9, 0) + C(9, 1)) / 2^9; pairs that agree say nothing.
+        a = [True] + [False] * 8 + [True] * 50
+        b = [False] + [True] * 8 + [True] * 50
+        assert mcnemar(a, b) == pytest.approx(20 / 512) == mcnemar(b, a)
+        assert mcnemar(a, a) == 1
+
+    def test_a_failed_trial_is_a_miss_in_mcnemar_too(self):
+        assert mcnemar([True] * 6, [None] * 6) == pytest.approx(2 / 64)
+        assert mcnemar([False, None], [None, False]) == 1
+
+    def test_pairs_of_unequal_length_are_refused(self):
+        with pytest.raises(ValueError):
+            mcnemar([True], [True, False])
+
+
+def test_a_reader_that_reads_nothing_counts_as_guessing():
+    assert (bit_accuracy(None, 32), bit_accuracy(32, 32), bit_accuracy(8, 32)) == (0.5, 1, 0.25)
+    with pytest.raises(ValueError, match="33"):
+        bit_accuracy(33, 32)
+
 
 class TestAuc:
+    def test_agrees_with_scikit_learn_on_scores_with_ties(self):
+        random = np.random.default_rng(7)
+        truth, scores = random.random(300) < 0.3, random.integers(0, 12, 300).astype(float)
+        assert roc_area(scores, truth) == pytest.approx(roc_auc_score(truth, scores))
+
     def test_perfect_scores_and_chance(self):
         truth = [True] * 30 + [False] * 30
         groups = [i // 3 for i in range(60)]
@@ -72,8 +136,13 @@ class TestAuc:
         truth = [True] * 10 + [False] * 10
         scores = [None] * 5 + [3.0] * 5 + [1.0] * 10
         estimate = auc_estimate(scores, truth, range(20))
-        assert estimate.value < 1
+        assert estimate.value == 0.75  # half of the pairs are won, half undecided
         assert estimate.coverage == 0.75
+
+    def test_silence_wins_no_pair_even_where_the_middle_of_the_scores_would(self):
+        truth = [True] * 4 + [False] * 4
+        scores = [None, None, 3.0, 3.0, 1.0, 1.0, None, None]
+        assert auc_estimate(scores, truth, range(8)).value == (4 + 12 / 2) / 16
 
 
 @pytest.mark.parametrize("expected", [0.1, 1.0, 10.0, 100.0])
