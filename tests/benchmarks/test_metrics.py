@@ -75,7 +75,7 @@ class TestBootstrap:
         clips = np.arange(120)
         sources, lineages = clips // 4, clips // 20
         values = list(
-            random.normal(0, 1, 6)[lineages] + random.normal(0, 0.1, 60)[sources] + random.normal(0, 0.1, 240)
+            random.normal(0, 1, 6)[lineages] + random.normal(0, 0.1, 30)[sources] + random.normal(0, 0.1, 120)
         )
         flat, deep = mean_estimate(values, sources), mean_estimate(values, levels=[lineages, sources, clips])
         assert deep.interval.high - deep.interval.low > 2 * (flat.interval.high - flat.interval.low)
