@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test slow lint docs install clean
+.PHONY: demo test slow lint docs install peers clean
 .DEFAULT_GOAL := demo
 
 demo: $(STAMP)
@@ -35,6 +35,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --progress-bar off --no-compile -c constraints.txt -e ".[test]"
 	@touch $@
+
+# Published watermarks of others, for `countermark bench watermarks`: they need other builds than ours.
+peers:
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --progress-bar off --no-compile --no-deps -r benchmarks/peers/requirements.txt
+	.venv-peers/bin/python benchmarks/peers/serve.py --reasons
 
 clean:
 	rm -rf build demo .pytest_cache .ruff_cache .mypy_cache

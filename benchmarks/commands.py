@@ -139,7 +139,7 @@ class CommandDetector:
         return numbers[-1]
 
 
-def write_lossless(clip: Clip, path: Path) -> None:
+def write_lossless(clip: Clip, path: Path | str) -> None:
     """Write a clip so that the very same RGB values are read again: FFV1, pixel format bgr0, in Matroska."""
     write_clip(clip, path, codec="ffv1", crf=None, pixel_format="bgr0")
 

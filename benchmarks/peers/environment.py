@@ -68,7 +68,7 @@ def available_peers() -> dict[str, str | None]:
     interpreter = python()
     if interpreter is None:
         return dict.fromkeys(PEERS, f"not installed: {_MAKE_HINT.split(',')[0]}")
-    reasons = _reasons(interpreter, tuple(os.environ.get(name) for name in STATE))
+    reasons = _reasons(interpreter, _state())
     return {name: reasons[peer.engine] for name, peer in PEERS.items()}
 
 
@@ -79,12 +79,16 @@ def require(peer: Peer) -> None:
         raise NeedsExtra(f"watermark {peer.name}: {reason}", hint=_MAKE_HINT)
 
 
-@functools.cache
 def conversation(engine: str) -> Conversation:
     """Return the process that serves an engine: one for each in this process, started at its first request."""
     interpreter = python()
     if interpreter is None:
         raise NeedsExtra(f"watermark {engine}: not installed", hint=_MAKE_HINT)
+    return _conversation(engine, interpreter, _state())
+
+
+@functools.cache
+def _conversation(engine: str, interpreter: Path, state: tuple[str | None, ...]) -> Conversation:
     return Conversation(engine, [str(interpreter), "-s", str(_SERVE), engine], _environment())
 
 
@@ -98,6 +102,10 @@ def _reasons(interpreter: Path, state: tuple[str | None, ...]) -> dict[str, str 
         said = getattr(error, "stderr", None) or str(error).encode()
         last = said.decode(errors="replace").strip().splitlines()[-1:]
         raise NeedsExtra(f"the peers' environment does not work ({''.join(last)})", hint=_MAKE_HINT) from error
+
+
+def _state() -> tuple[str | None, ...]:
+    return tuple(os.environ.get(name) for name in STATE)
 
 
 def _environment() -> dict[str, str]:
