@@ -53,7 +53,7 @@ class _Complete:
 class _Wavelet(_Complete):
     """dwtDct and dwtDctSvd of invisible-watermark 0.2.0: one bit per 4 x 4 block of the chroma's low band."""
 
-    modules = ("imwatermark", "pywt")
+    modules: Sequence[str] = ("imwatermark", "pywt")
     scales = (0, 36)
     """Of luma and the first chroma channel; their default, 0: left alone."""
 
@@ -106,7 +106,7 @@ class RivaGan(_Complete):
     Its wrapper needs torch for turning arrays round, and nothing else; here numpy does that.
     """
 
-    modules = ("imwatermark", "onnxruntime")
+    modules: Sequence[str] = ("imwatermark", "onnxruntime")
     threshold = 0.52
     """Of the wrapper's decoder."""
 
@@ -138,7 +138,7 @@ class RivaGan(_Complete):
 class BlindWatermark(_Complete):
     """blind-watermark 0.4.4, passwords 1 and 1: singular values of shuffled blocks, decided by two means."""
 
-    modules = ("blind_watermark", "pywt")
+    modules: Sequence[str] = ("blind_watermark", "pywt")
 
     def __init__(self) -> None:
         import blind_watermark
@@ -169,7 +169,7 @@ class VideoSeal:
     `detect(frames, is_video=True)` -> (frames, 1 + bits), the first column the detection bit, which is left out.
     """
 
-    modules = ("torch",)
+    modules: Sequence[str] = ("torch",)
     capacity = 256
 
     @classmethod
@@ -211,7 +211,7 @@ class TrustMark:
     error, since nothing is fetched that nobody asked for.
     """
 
-    modules = ("trustmark", "torch", "torchvision", "PIL")
+    modules: Sequence[str] = ("trustmark", "torch", "torchvision", "PIL")
     capacity = 100
     files = ("trustmark_Q.yaml", "encoder_Q.ckpt", "decoder_Q.ckpt")
 

@@ -304,6 +304,22 @@ class TestRealPeers:
         mark.read(clip, KEY)
         assert conversation("dwtDct").pid not in (None, pid)
 
+    def test_it_ends_with_the_process_that_asked(self, peers: Path) -> None:
+        code = (
+            "import os, signal\nfrom benchmarks.peers.environment import conversation\none = conversation('dwtDct')\n"
+            "try: one._start(); one._answer(60); print(one.pid, flush=True)\n"
+            "finally: os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=False)
+        pid = int(done.stdout)
+        for _ in range(100):
+            state = Path(f"/proc/{pid}/stat")
+            if not _runs(pid) or (state.exists() and ") Z" in state.read_text()):
+                return
+            time.sleep(0.1)
+        pytest.fail("the peer goes on without anybody")
+
     def test_an_unknown_peer_names_the_nearest(self, peers: Path) -> None:
         with pytest.raises(UnknownName) as caught:
             mark_named("dwtDctSdv")
@@ -373,3 +389,11 @@ class TestAsTheirAuthorsPublishThem:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return list(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
