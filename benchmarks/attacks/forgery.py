@@ -1,4 +1,4 @@
-"""Attacks that need more than one clip: what a watermark adds is estimated, and taken out of a clip or put into another.
+"""Attacks that need more than one clip: what a watermark adds is estimated, taken out of a clip or put into another.
 
 No `Clip -> Clip` chain can hold them: averaging and copying need clips of the same key, collusion needs clips of the
 same content. All are plain functions of their arguments alone, draw nothing at random, and never change their input.
@@ -8,7 +8,7 @@ A *residual* is float32 (time, height, width), in levels of luma: what the attac
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -53,14 +53,48 @@ def estimated_residual(marked: Clip, strength_db: float = STRENGTH_DB) -> np.nda
     return residual
 
 
-def mean_residual(residuals: Iterable[np.ndarray]) -> np.ndarray:
-    """Return the mean of residuals of one shape, frame by frame; only the sum is held. ValueError for none."""
-    total, count = None, 0
-    for count, residual in enumerate(residuals, 1):
-        total = residual.astype(np.float64) if total is None else total + residual
-    if total is None:
-        raise ValueError("the mean of no residuals")
-    return (total / count).astype(np.float32)
+class MeanResidual:
+    """The mean of residuals of one shape, frame by frame; only their sum is held."""
+
+    def __init__(self) -> None:
+        self._sum: np.ndarray | None = None
+        self._count = 0
+
+    def add(self, residual: np.ndarray) -> None:
+        """Take in the residual of one more clip."""
+        self._sum = residual.astype(np.float64) if self._sum is None else self._sum + residual
+        self._count += 1
+
+    @property
+    def value(self) -> np.ndarray:
+        """float32, of the residuals' shape. ValueError before the first."""
+        if self._sum is None:
+            raise ValueError("the mean of no residuals")
+        return np.asarray(self._sum / self._count, dtype=np.float32)
+
+
+class CommonPattern:
+    """What patterns (height, width) have in common though each comes with either sign; only their sum is held.
+
+    Each is turned to agree with the sum so far: that finds what does not depend on the id, whatever its signs in time.
+    """
+
+    def __init__(self) -> None:
+        self._sum: np.ndarray | None = None
+
+    def add(self, pattern: np.ndarray) -> None:
+        """Take in the pattern of one more clip, as `leading` gives it."""
+        if self._sum is None:
+            self._sum = pattern.astype(np.float64)
+        else:
+            self._sum = self._sum + (pattern if float((self._sum * pattern).sum()) >= 0 else -pattern)
+
+    @property
+    def value(self) -> np.ndarray:
+        """float32 (height, width), of unit mean square. ValueError before the first."""
+        if self._sum is None:
+            raise ValueError("the common pattern of none")
+        return np.asarray(self._sum / max(float(np.sqrt(np.square(self._sum).mean())), 1e-12), dtype=np.float32)
 
 
 def still(residual: np.ndarray) -> np.ndarray:
@@ -108,22 +142,6 @@ def _turned(pattern: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.n
 def amplitudes(residual: np.ndarray, pattern: np.ndarray) -> np.ndarray:
     """Return float32 (time,): how much of a pattern (height, width) of unit mean square each frame holds."""
     return np.asarray(np.tensordot(residual, pattern, 2) / pattern.size, dtype=np.float32)
-
-
-def aligned_mean(patterns: Iterable[np.ndarray]) -> np.ndarray:
-    """Return what patterns (height, width) have in common when each may come with either sign, unit mean square.
-
-    Each is turned to agree with the sum so far. It finds what does not depend on the id, whatever signs over time.
-    """
-    total: np.ndarray | None = None
-    for pattern in patterns:
-        if total is None:
-            total = pattern.astype(np.float64)
-        else:
-            total = total + (pattern if float((total * pattern).sum()) >= 0 else -pattern)
-    if total is None:
-        raise ValueError("the mean of no patterns")
-    return (total / max(float(np.sqrt(np.square(total).mean())), 1e-12)).astype(np.float32)
 
 
 def moving(pattern: np.ndarray, amplitude: np.ndarray) -> np.ndarray:
