@@ -132,10 +132,9 @@ def _serve(link: Connection, path: Sequence[str]) -> None:
     sys.path[:0] = [folder for folder in path if folder not in sys.path]
     while True:
         try:
-            work = link.recv_bytes()
+            link.send_bytes(_answer(link, link.recv_bytes()))
         except (EOFError, OSError):
             return
-        link.send_bytes(_answer(link, work))
 
 
 def _answer(link: Connection, work: bytes) -> bytes:
