@@ -1,9 +1,10 @@
-"""The clips that a benchmark runs on: a folder, a split or list of files, or scenes that are rendered anywhere."""
+"""The clips that a benchmark runs on: a folder, list, manifest or split, or scenes that are rendered anywhere."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,15 +14,17 @@ from pathlib import Path
 import av
 import numpy as np
 
+from benchmarks.datasets import Entry, known_layout, label_of, manifest, read_table, spread
 from benchmarks.runs import digest
 from provenance.errors import CannotRead, UsageError
-from provenance.inputs import expand
+from provenance.inputs import expand, read_list
 from provenance.video import Clip, Video
 from provenance.video.container import opened
 from provenance.video.encoding import created
 from provenance.video.write import write_clip
 
 _SCENES = re.compile(r"scenes:([1-9][0-9]{0,4})")
+_LISTS = frozenset({".txt", ".list", ".lst"})
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Subject:
     """One clip to measure on, picklable: a file, or the number of a scene.
 
     name: unique in the run. source: clips of one source are not independent, so that
-    `balanced` takes the sources in turn. sha256: of the file.
+    `balanced` takes the sources in turn. sha256: of the file, None where it cannot be read: measuring it fails then.
+    label: generated, filmed, or None where nobody says. lineage: the family of generators or cameras. fold: of a split.
     """
 
     name: str
@@ -53,6 +57,9 @@ class Subject:
     sha256: str | None = None
     scene_seed: int | None = None
     shape: SceneShape | None = None
+    label: str | None = None
+    lineage: str | None = None
+    fold: int | None = None
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.scene_seed is None):
@@ -72,25 +79,37 @@ def subjects(
     seed: int = 0,
     shape: SceneShape | None = None,
     corpus: Path | None = None,
+    clips: int | None = None,
 ) -> list[Subject]:
     """Return the clips that `videos` stands for.
 
-    videos: ``scenes:N``; a folder or pattern; or a split (a .csv table such as benchmarks/data/split.csv), whose clips
-        are found by their digests under `corpus` (the table's folder when None). use: of a split, the rows that are
-        meant for this use, ``development`` or ``table``; a split cannot be read without.
-    Raises UsageError where nothing is left, CannotRead where clips are missing.
+    videos: ``scenes:N``; a folder or pattern; a folder laid out as FaceForensics++ or GenVidBench; a list (.txt, one
+        name a line); a manifest (a .csv table, see `benchmarks.datasets.manifest`); or a split (a .csv table with
+        sha256, family and watermark, such as benchmarks/data/split.csv), whose clips are found by their digests under
+        `corpus` (the table's folder when None). use: of a split, the rows that are meant for this use, ``development``
+        or ``table``; a split cannot be read without. clips: of other files at most so many, labels, lineages and
+        sources in turn; the rest is not even opened.
+    A clip that is missing, or cannot be read, is kept: measuring it fails, and the others go on.
+    Raises UsageError where nothing is left, CannotRead where all clips are missing, some of a split's are, or a clip is
+    not the one whose digest a manifest states.
     """
     match = _SCENES.fullmatch(str(videos))
     if match:
         return scene_subjects(int(match[1]), seed=seed, shape=shape or SceneShape())
     path = Path(videos)
     if path.suffix.lower() == ".csv":
-        return _split_subjects(path, corpus or path.parent, use)
-    files = expand([path])
-    if not any(file.exists() for file in files):
-        raise CannotRead(f"{videos}: there is no such file or folder", hint="name a folder, a .csv split or scenes:N")
-    base = path if path.is_dir() else Path()
-    return [_file_subject(file, str(file.relative_to(base) if file.is_relative_to(base) else file)) for file in files]
+        rows = read_table(path)
+        if rows and {"sha256", "family", "watermark"} <= rows[0].keys():
+            return _split_subjects(path, rows, corpus or path.parent, use)
+        entries = manifest(path, rows)
+    else:
+        entries = (known_layout(path) if path.is_dir() else None) or _listed(path)
+    if not entries:
+        raise UsageError(f"{videos}: names no clip", hint="one file a line")
+    if not any(entry.path.exists() for entry in entries):
+        missing = f"none of its {len(entries)} clips is there" if path.is_file() else "there is no such file or folder"
+        raise CannotRead(f"{videos}: {missing}", hint="name a folder, a list, a .csv manifest or split, or scenes:N")
+    return [_file_subject(entry) for entry in (entries if clips is None else spread(entries, clips))]
 
 
 def scene_subjects(count: int, *, seed: int, shape: SceneShape) -> list[Subject]:
@@ -169,14 +188,31 @@ def _rendered(subject: Subject) -> Clip:
     return Clip.at_rate(np.asarray(frames), shape.frames_per_second)
 
 
-def _split_subjects(table: Path, corpus: Path, use: str | None) -> list[Subject]:
-    rows = [row for row in _rows(table) if row["watermark"] == use]
+def _listed(path: Path) -> list[Entry]:
+    """The files of a folder, list or pattern, named after their places below what they have in common."""
+    files = expand(read_list(path) if path.suffix.lower() in _LISTS and path.is_file() else [path])
+    base = path if path.is_dir() else Path(os.path.commonpath([file.absolute().parent for file in files]))
+    return [
+        Entry(os.path.relpath(file.absolute(), base.absolute()), file, file.parent.name or file.name) for file in files
+    ]
+
+
+def _split_subjects(table: Path, split: Sequence[dict[str, str]], corpus: Path, use: str | None) -> list[Subject]:
+    rows = [row for row in split if row["watermark"] == use]
     if use is None or not rows:
         said = f"no clip is meant for {use!r}" if use else "it must be said which of its clips may be used"
         raise UsageError(f"{table}: {said}", hint="--use development for daily work, --use table for a final table")
     files = {digest(file): file for file in expand([corpus])} if corpus.is_dir() else {}
     found = [
-        Subject(f"{row['family']}/{row['sha256'][:8]}", row["family"], path=files[row["sha256"]], sha256=row["sha256"])
+        Subject(
+            f"{row['family']}/{row['sha256'][:8]}",
+            row["family"],
+            path=files[row["sha256"]],
+            sha256=row["sha256"],
+            label=label_of(row.get("label", "")),
+            lineage=row.get("lineage") or None,
+            fold=int(row["fold"]) if row.get("fold") else None,
+        )
         for row in rows
         if row["sha256"] in files
     ]
@@ -188,20 +224,24 @@ def _split_subjects(table: Path, corpus: Path, use: str | None) -> list[Subject]
     return found
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
-    """A split: columns sha256, family (the source) and watermark (the use); others are left alone."""
-    try:
-        with table.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotRead(f"{table}: cannot be read as a split ({error})", hint="is the name right?") from error
-    if not rows or not {"sha256", "family", "watermark"} <= rows[0].keys():
-        raise CannotRead(f"{table}: is no split", hint="a table with sha256, family and watermark")
-    return rows
-
-
-def _file_subject(path: Path, name: str) -> Subject:
-    return Subject(name, path.parent.name or name, path=path, sha256=digest(path) if path.is_file() else None)
+def _file_subject(entry: Entry) -> Subject:
+    found = None
+    with contextlib.suppress(OSError):
+        found = digest(entry.path)
+    if found and entry.sha256 and found != entry.sha256:
+        raise CannotRead(
+            f"{entry.path}: is not the clip whose digest the manifest states",
+            hint=f"its SHA-256 is {found[:16]}…, and not {entry.sha256[:16]}…",
+        )
+    return Subject(
+        entry.name,
+        entry.source,
+        path=entry.path,
+        sha256=found,
+        label=entry.label,
+        lineage=entry.lineage,
+        fold=entry.fold,
+    )
 
 
 def balanced(items: Sequence[Subject], count: int) -> list[Subject]:

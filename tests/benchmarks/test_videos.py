@@ -69,6 +69,53 @@ class TestSubjects:
             subjects(text)
         assert caught.value.hint
 
+    def test_a_list_gives_its_clips_and_keeps_those_that_are_missing(self, corpus):
+        (corpus / "list.txt").write_text("street/2.mp4\n# a remark\npark/gone.mp4\n")
+        found = subjects(corpus / "list.txt")
+        assert [(one.name, one.source) for one in found] == [("street/2.mp4", "street"), ("park/gone.mp4", "park")]
+        assert found[1].sha256 is None
+        with pytest.raises(CannotRead, match="gone"):
+            load(found[1])
+
+    @pytest.mark.parametrize("suffix", [".txt", ".csv"])
+    def test_a_list_of_missing_clips_alone_is_refused_and_an_empty_one_too(self, tmp_path, suffix):
+        path = tmp_path / f"list{suffix}"
+        path.write_text("file\n" if suffix == ".csv" else "")
+        with pytest.raises(CountermarkError):
+            subjects(path)
+        path.write_text("file\ngone.mp4\n")
+        with pytest.raises(CannotRead, match="none of its"):
+            subjects(path)
+
+    def test_a_manifest_gives_labels_lineages_and_folds(self, corpus):
+        sha = digest(corpus / "park/0.mp4")
+        (corpus / "clips.csv").write_text(
+            "path,label,family,lineage,sha256,fold\n"
+            f"park/0.mp4,ai,pika,pika-labs,{sha},2\npark/1.mp4,camera,,,,\nstreet/2.mp4,,,,,\nstreet/gone.mp4,1,,,,\n"
+        )
+        found = subjects(corpus / "clips.csv")
+        assert [one.label for one in found] == ["generated", "filmed", None, "generated"]
+        assert [one.source for one in found] == ["pika", "park", "street", "street"]
+        assert (found[0].lineage, found[0].fold, found[0].sha256) == ("pika-labs", 2, sha)
+        assert (found[3].path.name, found[3].sha256) == ("gone.mp4", None)
+
+    @pytest.mark.parametrize("row", ["park/0.mp4,maybe,,", "park/0.mp4,ai,,first", f"park/0.mp4,ai,{'0' * 64},"])
+    def test_a_manifest_that_says_nonsense_is_refused(self, corpus, row):
+        (corpus / "clips.csv").write_text(f"file,label,sha256,fold\n{row}\n")
+        with pytest.raises(CountermarkError, match=r"line 2|is not the clip") as caught:
+            subjects(corpus / "clips.csv")
+        assert caught.value.hint
+
+    def test_a_table_of_something_else_is_no_manifest(self, tmp_path):
+        (tmp_path / "other.csv").write_text("name,size\na,1\n")
+        with pytest.raises(CannotRead, match="neither a manifest nor a split"):
+            subjects(tmp_path / "other.csv")
+
+    def test_clips_of_a_split_have_labels(self, corpus, tmp_path):
+        write_split(tmp_path / "split.csv", [(digest(corpus / "park/0.mp4"), "park", "table")])
+        (one,) = subjects(tmp_path / "split.csv", use="table", corpus=corpus)
+        assert (one.label, one.lineage, one.fold) == ("filmed", "park", 0)
+
     def test_scenes_render_the_same_clip_every_time(self):
         shape = SceneShape(48, 64, 0.25)
         one = subjects("scenes:3", shape=shape)[2]
@@ -76,6 +123,59 @@ class TestSubjects:
         assert clip.frames.shape == (6, 48, 64, 3)
         assert np.array_equal(clip.frames, load(one).frames)
         assert len(load(one, 0.125)) == 3
+
+
+def laid_out(folder, names):
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(f"clip {number}".encode())  # digests and names are all that is looked at
+    return folder
+
+
+class TestKnownLayouts:
+    def test_face_forensics(self, tmp_path):
+        names = (
+            "original_sequences/youtube/c23/videos/000.mp4",
+            "original_sequences/actors/c23/videos/01__exit.mp4",
+            "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4",
+            "manipulated_sequences/DeepFakeDetection/c23/videos/01_02__exit__ABC.mp4",
+        )
+        found = {one.name: one for one in subjects(laid_out(tmp_path, names))}
+        seen = [(found[name].label, found[name].lineage, found[name].source) for name in names]
+        assert seen == [
+            ("filmed", "youtube", "youtube/000"),
+            ("filmed", "actors", "actors/01"),
+            ("generated", "Deepfakes", "youtube/000"),
+            ("generated", "DeepFakeDetection", "actors/01"),
+        ]
+
+    @pytest.mark.parametrize("below", ["", "GenVidBench"])
+    def test_gen_vid_bench(self, tmp_path, below):
+        names = (
+            "Pair1/pika/pika-12ab.mp4",
+            "Pair1/ms/ms-12ab.mp4",
+            "Pair1/vript/abcdefghijk-Scene-003.mp4",
+            "Pair2/hd_vg_130m/00017___abcdefghijk.0_0.mp4",
+            "Pair2/musev/00017___a dog runs.mp4",
+            "Pair2/unheard-of/00018___a cat.mp4",
+        )
+        root = laid_out(tmp_path / below, names)
+        (root / "Pair2_labels.txt").write_text("Pair2/musev/00017___a dog runs.mp4 1\nPair2/musev/not_here.mp4 1\n")
+        found = {one.name: one for one in subjects(tmp_path)}
+        assert [found[name].label for name in names] == ["generated"] * 2 + ["filmed"] * 2 + ["generated", None]
+        assert [found[name].lineage for name in names] == [name.split("/")[1] for name in names]
+        assert found[names[0]].source == found[names[1]].source
+        assert found[names[3]].source == found[names[4]].source != found[names[5]].source
+
+    def test_of_some_clips_labels_and_lineages_come_in_turn(self, tmp_path):
+        names = [f"Pair1/{maker}/{maker}-{n}.mp4" for maker in ("ms", "pika", "vript") for n in range(4)]
+        found = subjects(laid_out(tmp_path, names), clips=4)
+        assert [(one.label, one.lineage) for one in found] == [
+            ("generated", "ms"),
+            ("filmed", "vript"),
+            ("generated", "pika"),
+            ("filmed", "vript"),
+        ]
 
 
 def test_balanced_goes_round_the_sources():
