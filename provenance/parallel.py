@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing.connection
 import os
 import pickle
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -183,12 +184,7 @@ def _on_ray(
 ) -> Iterator[Outcome[Result]]:
     """One task of one CPU per item. On the node it runs in a process of its own, as here: with the same limit of time,
     the same variables, and a death that ends nothing else."""
-    try:
-        ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise CountermarkError(
-            f"{address}: no Ray cluster answers ({error})", hint='ray start --head; or "local" for this machine alone'
-        ) from error
+    _join(ray, address)
     remote = ray.remote(num_cpus=1, max_retries=plan.tries - 1)(_hosted)
     path = tuple(os.path.abspath(folder) for folder in sys.path if not folder.startswith((sys.prefix, sys.base_prefix)))
     running: dict[Any, int] = {}
@@ -209,6 +205,18 @@ def _on_ray(
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
+
+
+def _join(ray: Any, address: str) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if host and port.isdigit():  # Ray itself tries for minutes
+            socket.create_connection((host, int(port)), timeout=5.0).close()
+        ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CountermarkError(
+            f"{address}: no Ray cluster answers ({error})", hint='ray start --head; or "local" for this machine alone'
+        ) from error
 
 
 def _fetched(ray: Any, reference: Any) -> Reply:

@@ -163,6 +163,13 @@ def test_a_ray_cluster_gives_the_same_outcomes_and_the_same_order() -> None:
     assert ast.literal_eval(squares) == [0, 1, 4, 9, 16, 25, 36]
 
 
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_a_cluster_that_does_not_answer_is_one_line_with_a_hint() -> None:
+    with pytest.raises(CountermarkError, match="no Ray cluster answers") as caught:
+        list(pmap(refuse_two, [1], ray_address="127.0.0.1:9"))
+    assert "ray start" in caught.value.hint
+
+
 def test_no_worker_at_all_is_a_mistake() -> None:
     with pytest.raises(UsageError):
         pmap(refuse_two, [1], workers=0)
