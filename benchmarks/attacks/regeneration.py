@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import cv2
@@ -18,11 +19,14 @@ from benchmarks.attacks.attack import Attack, Frames, Range, each_frame, in_time
 
 if TYPE_CHECKING:
     from generator.model import BuiltInGenerator
+    from provenance.watermarks.latent import Generator
 
 GROUP_FRAMES = 16
 """Frames that go through the autoencoder together."""
 DIFFUSION_STEPS = 20
 """Steps of a sampling that begins at noise alone; one that begins later takes its share of them."""
+PROMPT = "a scene"
+"""What a picture is made to move with: nothing is known of it."""
 
 
 def autoencoder(frames: Frames, times: float, random: np.random.Generator) -> Frames:
@@ -60,11 +64,32 @@ def diffusion(frames: Frames, strength: float, random: np.random.Generator) -> F
         pictures, times = zip(*group, strict=True)
         since = np.array(times) - math.floor(times[0] / seconds + 1e-9) * seconds
         made = _diffused(list(pictures), since, strength, random)
-        for picture, time, moment in zip(pictures, times, since, strict=True):
-            height, width = picture.shape[:2]
-            newest = made[min(len(made) - 1, round(moment * len(made) / seconds))]
-            method = cv2.INTER_AREA if height < newest.shape[0] else cv2.INTER_CUBIC
-            yield cv2.resize(newest, (width, height), interpolation=method), time
+        yield from _shown(made, times, since, pictures[0].shape[:2])
+
+
+def image_to_video(frames: Frames, start: float, random: np.random.Generator) -> Frames:
+    """Keep one picture of every base clip (two seconds), its first, and let a generator make the rest of it move.
+
+    Goes through the protocol `Generator` alone: `sample` takes the first frame, and begins `start` of the way to a clip
+    in which it stands still. Sizes and times are as in `diffusion`.
+    """
+    model: Generator = _model()
+    for _, group in itertools.groupby(frames, lambda pair: int(pair[1] / model.clip_seconds + 1e-9)):
+        pictures, times = zip(*group, strict=True)
+        since = np.array(times) - math.floor(times[0] / model.clip_seconds + 1e-9) * model.clip_seconds
+        noise = random.standard_normal(model.noise_shape, dtype=np.float32)
+        steps = max(1, round((1 - start) * DIFFUSION_STEPS))
+        made = model.sample(noise, PROMPT, steps=steps, first_frame=pictures[0], start=start)
+        yield from _shown(made.frames, times, since, pictures[0].shape[:2])
+
+
+def _shown(made: np.ndarray, times: Sequence[float], since: np.ndarray, size: tuple[int, int]) -> Frames:
+    """Pictures of one base clip, at the old (height, width) and the old times; each the one nearest in time."""
+    height, width = size
+    method = cv2.INTER_AREA if height < made.shape[1] else cv2.INTER_CUBIC
+    for time, moment in zip(times, since, strict=True):
+        newest = made[min(len(made) - 1, round(moment * len(made) / _model().clip_seconds))]
+        yield cv2.resize(newest, (width, height), interpolation=method), time
 
 
 def _diffused(
@@ -124,6 +149,11 @@ REGENERATION: dict[str, Attack] = {
         "noise, and denoise with the model (slow)",
         Range("the share of the way to noise", 0.01, 0.95, default=0.2),
         in_time(diffusion),
+    ),
+    "image-to-video": Attack(
+        "one picture, and the model makes it move (slow)",
+        Range("the share of the way to standing still", 0, 0.95, default=0.5),
+        in_time(image_to_video),
     ),
     "super-resolution": Attack("down by 4, up with the model's upsampler", None, each_frame(super_resolution)),
 }

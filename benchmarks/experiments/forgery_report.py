@@ -36,12 +36,17 @@ def _with_shared(row: Row) -> Row:
 
 
 def _sentences(rows: Sequence[Row], settings: Row) -> list[str]:
-    added = rate([row for row in rows if arm_of(row).startswith("average-add/")], "found")
+    adding = [row for row in rows if arm_of(row).startswith("average-add/")]
+    added, parts = rate(adding, "found"), []
+    for count in settings["counts"]:
+        part = rate([row for row in adding if arm_of(row).split("/")[3] == str(count)], "found")
+        parts.append(f"of {count} clips {part.hits} of {part.trials}")
     forged = rate([row for row in rows if "nobody" in row], "nobody")
     said = [
         f"{settings['clips']} clips of {settings['videos']}, {settings['watermark']} watermark; what is averaged comes "
         f"from {settings['sources']} other clips, mirrored, reversed and shifted.",
-        f"Averages of many clips added to unmarked clips: {added.hits} of {added.trials} detected (should be 0).",
+        f"Averages of many clips added to unmarked clips: {added.hits} of {added.trials} detected (should be 0); "
+        f"{', '.join(parts)}.",
         f"Ids that belong to nobody: read in {forged.hits} of {forged.trials} forged clips (should be 0).",
     ]
     claims = [row for row in rows if arm_of(row).startswith("claim/") and "error" not in row]
@@ -52,7 +57,7 @@ def _sentences(rows: Sequence[Row], settings: Row) -> list[str]:
         said.append(
             f"Keys that marked nothing, {tries:,} tries in all: {detected} detected; alpha x tries = {chance:.1e}."
         )
-    copies = [row for row in rows if arm_of(row).count("/") == 2 and arm_of(row).startswith("verdict/")]
+    copies = [row for row in rows if arm_of(row).startswith("verdict/") and arm_of(row).count("/") == 2]
     if copies:
         deceived = rate(copies, "deceived")
         said.append(
@@ -172,7 +177,7 @@ def _quality(rows: Sequence[Row]) -> str:
 
 def _json(rows: Sequence[Row]) -> dict[str, Any]:
     good = [row for row in rows if "error" not in row]
-    fields = [name for name in (*_FORGED, "second", "deceived") if good and name in good[0]]
+    fields = [name for name in (*_FORGED, "second", "deceived") if good and all(name in row for row in good)]
     found: dict[str, Any] = {name: rate_json(rate(rows, name)) for name in fields}
     for name in ("tries", "detected", "ids"):
         if good and name in good[0]:

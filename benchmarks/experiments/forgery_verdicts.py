@@ -99,8 +99,10 @@ class _Owner:
                 residual = _residual(Video(source).read(), Video(report.path).read(), what, estimate[0])
             _write(self._on_other(residual), path)
         row = self._row(path, report)
-        row["deceived"] = row["content"] == "fits" or (row["grade"] == "established" and row["finding"] != "conflict")
-        return row
+        if not estimate:  # the controls are what they say they are
+            return row
+        established = row["grade"] == "established" and row["finding"] != "conflict"
+        return {**row, "deceived": row["content"] == "fits" or established}
 
     def _grey(self) -> tuple[SignReport, np.ndarray]:
         """The owner signs an even grey clip for the attacker, who takes what that shows."""

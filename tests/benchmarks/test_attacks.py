@@ -50,7 +50,8 @@ def step(name):
 
 def each(names):
     """The names, those that take more than a second each marked as slow."""
-    return [pytest.param(name, marks=pytest.mark.slow) if name == "diffusion" else name for name in names]
+    slow = ("diffusion", "image-to-video")
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in names]
 
 
 @pytest.mark.parametrize("name", each(ATTACKS))
@@ -505,6 +506,14 @@ class TestRegeneration:
         smooth = attack_clip(moving_clip(6, 64, 64), "blur:3")
         errors = [unlike(attack_clip(smooth, f"diffusion:{share}").frames, smooth.frames) for share in (0.05, 0.9)]
         assert errors[0] < errors[1]
+
+    @pytest.mark.slow
+    def test_one_picture_is_all_that_image_to_video_keeps(self):
+        clip = attack_clip(moving_clip(6, 64, 64), "blur:3")
+        same_first = Clip(np.concatenate([clip.frames[:1], 255 - clip.frames[1:]]), clip.times)
+        made, again = (attack_clip(one, "image-to-video:0.9", seed=3).frames for one in (clip, same_first))
+        assert np.array_equal(made, again)
+        assert unlike(made[:1], clip.frames[:1]) < unlike(made[:1], 255 - clip.frames[:1])
 
 
 class TestFamilies:
