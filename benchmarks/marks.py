@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import time
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -86,18 +87,22 @@ class Mark(Protocol):
 @dataclass(frozen=True)
 class Twins:
     """A clip with and without its watermark. `comparable`: whether they differ by the watermark alone, so that PSNR
-    between them means something; a latent watermark makes another clip of the same prompt.
+    between them means something; a latent watermark makes another clip of the same prompt. embed_seconds: what marking
+    took, where it can be told from making the clip.
     """
 
     marked: Clip
     unmarked: Clip
     comparable: bool
+    embed_seconds: float | None = None
 
 
 def finished_twins(mark: Mark, subject: Subject, message: int, key: Key, seconds: float | None) -> Twins:
     """Mark a subject's own frames; `Mark.twins` of every watermark that marks finished clips."""
     clip = load(subject, seconds)
-    return Twins(mark.embed(clip, message, key), clip, comparable=True)
+    started = time.perf_counter()
+    marked = mark.embed(clip, message, key)
+    return Twins(marked, clip, comparable=True, embed_seconds=time.perf_counter() - started)
 
 
 @dataclass(frozen=True)

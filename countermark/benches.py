@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from countermark.settings import CORPUS_VARIABLE, Settings
-from provenance.errors import UsageError
+from provenance.errors import ExpectationFailed, UsageError
 from provenance.files import written_beside
+
+if TYPE_CHECKING:
+    from benchmarks.marks import Mark
 
 Progress = Callable[[int, int, str], None]
 """Hears tasks done, tasks in all, and the newest one's name."""
@@ -29,6 +33,14 @@ class BenchOptions:
     clips: int | None = None
     workers: int = 1
     seed: int = 0
+    watermarks: tuple[str, ...] = ()
+    embed: str | None = None
+    read: str | None = None
+    command: tuple[str, ...] = ()
+    ray: str | None = None
+    limit: float | None = None
+    compare: Path | None = None
+    known_failures: Path | None = None
     progress: Progress | None = None
 
 
@@ -47,8 +59,21 @@ class Bench:
         """Raise UsageError for an option that was given and would change nothing."""
         strange = sorted(set(given) - self.takes)
         if strange:
-            known = ", ".join(f"--{one}" for one in sorted({*self.takes, "out"}))
-            raise UsageError(f"bench {name}: takes no --{strange[0]}", hint=f"it takes {known}")
+            known = ", ".join(map(_spelled, sorted({*self.takes, "out"})))
+            raise UsageError(f"bench {name}: takes no {_spelled(strange[0])}", hint=f"it takes {known}")
+
+
+def _spelled(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
+
+
+class Regressed(ExpectationFailed):
+    """A run did worse than an older one, or failed where nobody expected it. summary: what is printed all the same."""
+
+    def __init__(self, summary: str, wrong: Sequence[str]) -> None:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        super().__init__(wrong[0] + more, hint="the report lists all of them")
+        self.summary = summary
 
 
 def _watermarks(options: BenchOptions) -> str:
@@ -58,14 +83,30 @@ def _watermarks(options: BenchOptions) -> str:
         suite=options.suite,
         videos=options.videos,
         out=options.out,
+        watermarks=_marks(options.watermarks, options.embed, options.read),
         chains=options.attacks or None,
+        clips=options.clips,
         workers=options.workers,
+        ray_address=options.ray,
+        seconds_per_task=options.limit,
         seed=options.seed,
         use=options.use,
         corpus=options.settings.corpus,
         progress=options.progress,
     )
-    return _written(options.out)
+    return _held(options.out, options.compare, options.known_failures)
+
+
+def _marks(names: tuple[str, ...], embed: str | None, read: str | None) -> list[str | Mark] | None:
+    """The watermarks that were asked for; None for the suite's own."""
+    from benchmarks.commands import CommandMark
+
+    if (embed is None) != (read is None):
+        raise UsageError("--embed and --read go together", hint="one command that marks a file, one that reads one")
+    chosen: list[str | Mark] = list(names)
+    if embed is not None and read is not None:
+        chosen = [*(chosen or ["pixel"]), CommandMark(embed, read)]
+    return chosen or None
 
 
 def _chain(options: BenchOptions) -> str:
@@ -133,6 +174,22 @@ def _latent_false_alarms(options: BenchOptions) -> str:
     return _written(options.out)
 
 
+def _forgery(options: BenchOptions) -> str:
+    from benchmarks.experiments.forgery import CLIPS, run_forgery
+
+    run_forgery(
+        options.out,
+        videos=options.videos,
+        use=options.use,
+        corpus=options.settings.corpus,
+        clips=options.clips or CLIPS,
+        workers=options.workers,
+        seed=options.seed,
+        progress=options.progress,
+    )
+    return _written(options.out)
+
+
 def _damage(options: BenchOptions) -> str:
     from benchmarks.experiments.damage import FILES, run_damage
 
@@ -168,14 +225,37 @@ def _speed(options: BenchOptions) -> str:
 
 
 def _detectors(options: BenchOptions) -> str:
-    from benchmarks.experiments.detectors import run
+    if options.videos is None and not options.command:
+        return _unseen(options.settings, options.out, options.attacks, options.progress)
+    from benchmarks.experiments.scores import run_scores
+    from benchmarks.judges import all_judges
+
+    run_scores(
+        options.out,
+        all_judges(options.command),
+        videos=options.videos or corpus_folder(options.settings) / "manifest.csv",
+        chains=options.attacks or None,
+        use=options.use,
+        corpus=options.settings.corpus,
+        clips=options.clips,
+        workers=options.workers,
+        ray_address=options.ray,
+        seconds_per_task=options.limit,
+        seed=options.seed,
+        progress=options.progress,
+    )
+    return _held(options.out, options.compare, options.known_failures)
+
+
+def _unseen(settings: Settings, out: Path, attacks: tuple[str, ...], progress: Progress | None) -> str:
+    """Our suite on the corpus, every clip by models that saw neither its generator nor its camera."""
+    from benchmarks.experiments.detectors import AFTER, run
 
     def told(step: str, done: int, of: int) -> None:
-        if options.progress is not None:
-            options.progress(done, of, step)
+        if progress is not None:
+            progress(done, of, step)
 
-    bench = run(corpus_folder(options.settings), options.out, options.out / "cache", report=told)
-    return bench.markdown
+    return run(corpus_folder(settings), out, out / "cache", after=attacks or (AFTER,), report=told).markdown
 
 
 def _generator(options: BenchOptions) -> str:
@@ -206,11 +286,22 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "watermarks": Bench(
             "both watermarks under attacks, with their false alarms",
             _watermarks,
-            _names("suite attacks videos use workers seed"),
+            _names(
+                "suite watermarks embed read attacks videos use clips workers ray limit seed compare known_failures"
+            ),
         ),
-        "detectors": Bench("classifiers on generators and cameras that they never saw (needs the corpus)", _detectors),
+        "detectors": Bench(
+            "classifiers on generators and cameras that they never saw (needs the corpus), or any on labelled clips",
+            _detectors,
+            _names("command attacks videos use clips workers ray limit seed compare known_failures"),
+        ),
         "chain": Bench(
             "sign, strip, attack, verify: is the way back found?", _chain, _names("videos use clips workers seed")
+        ),
+        "forgery": Bench(
+            "averaging, copying, collusion, marking again, claims by a key: what gets rid of a watermark or fakes one",
+            _forgery,
+            _names("videos use clips workers seed"),
         ),
         "latent": Bench(
             "both watermarks in clips of the built-in model, after encoding", _latent, _names("clips workers seed")
@@ -249,6 +340,24 @@ def corpus_folder(settings: Settings) -> Path:
             hint=f"let {CORPUS_VARIABLE} point at the folder of clips; docs/usage.md says what it holds",
         )
     return settings.corpus
+
+
+def _held(out: Path, compare: Path | None, known_failures: Path | None) -> str:
+    """The summary of a run, with what moved since an older one. Raises ExpectationFailed for what went wrong."""
+    from benchmarks.comparison import compare_runs, known_failures_of
+
+    said, wrong = [_written(out)], []
+    if compare is not None:
+        moved = compare_runs(compare, out)
+        said.append(moved.markdown())
+        wrong += [f"worse than {compare}: {one}" for one in moved.regressions]
+    if known_failures is not None:
+        judged = known_failures_of(known_failures, out)
+        said.append(judged.markdown())
+        wrong += [f"not among the known failures: {one}" for one in judged.unexpected]
+    if wrong:
+        raise Regressed("\n".join(said), wrong)
+    return "\n".join(said)
 
 
 def _written(out: Path) -> str:

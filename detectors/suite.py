@@ -143,6 +143,16 @@ def shipped_suite() -> Suite:
     return load_suite(WEIGHTS)
 
 
+@lru_cache(maxsize=1)
+def trained_on() -> frozenset[str]:
+    """The SHA-256 of every file that the weights that ship learned from, as their record names them. WeightsError."""
+    try:
+        return frozenset(json.loads(RECORD.read_text(encoding="utf-8"))["trained_on_sha256"])
+    except (OSError, KeyError, ValueError) as error:
+        hint = "reinstall Countermark, or train the detectors anew: countermark train detectors"
+        raise WeightsError(f"{RECORD}: the record of the weights cannot be read ({error})", hint=hint) from error
+
+
 def weights_digest() -> str:
     """SHA-256 of the weights that ship, for the report."""
     return hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()

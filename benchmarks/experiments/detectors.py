@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.attacks.chain import attack_clip
+from benchmarks.attacks import attack_clip, parse_chain
 from benchmarks.discrimination import CrossScores, PooledScores, pair_area, pair_area_value, pairs_of
 from benchmarks.metrics import Estimate, mean_estimate
 from detectors.channels import CHANNELS, COLOUR_PROBE
@@ -55,13 +55,22 @@ class DetectorBench:
     """The tables for the documentation."""
 
 
-def run(corpus: Path, out: Path, cache: Path, split: Path = SPLIT, report: Report | None = None) -> DetectorBench:
+def run(
+    corpus: Path,
+    out: Path,
+    cache: Path,
+    split: Path = SPLIT,
+    *,
+    after: Sequence[str] = (AFTER,),
+    report: Report | None = None,
+) -> DetectorBench:
     """Measure the detectors on a corpus; writes detectors.jsonl and detectors-clips.jsonl into `out`.
 
+    after: chains of attacks; each gets rows on a part of the clips. UnknownName and UsageError for bad ones.
     `cache` keeps canonical views and features, so that a run can be interrupted and resumed.
     """
     said = report or _silent
-    degradations = {AFTER: partial(attack_clip, chain=AFTER)}
+    degradations = {str(parse_chain(chain)): partial(attack_clip, chain=chain) for chain in after}
     features = corpus_features(corpus, split, cache, degradations, (COLOUR_PROBE,), said)
     _, fused = unseen_clip_scores(features, said)
     probes = probe_scores(features, said)

@@ -78,7 +78,7 @@ def measure_clip(task: Task) -> list[Row]:
         mark = MARKS[what.removesuffix("-wrong-key")]
         started = time.perf_counter()
         reading = mark.read(attack_clip(clip, chain, task.seed), other if what.endswith("-wrong-key") else key)
-        found = reading.log10_p <= DETECTED_LOG10_P
+        found = reading.log10_p is not None and reading.log10_p <= DETECTED_LOG10_P
         rows.append(
             {
                 **facts,
@@ -86,7 +86,7 @@ def measure_clip(task: Task) -> list[Row]:
                 "found": found,
                 "exact": found and reading.watermark_id == watermark_id,
                 "wrong_id": found and reading.watermark_id not in (None, watermark_id),
-                "log10_p": round(reading.log10_p, 2),
+                "log10_p": None if reading.log10_p is None else round(reading.log10_p, 2),
                 "seconds": round(time.perf_counter() - started, 2),
             }
         )

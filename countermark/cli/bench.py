@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,7 +11,10 @@ import click
 from countermark.cli import completion, options
 from countermark.cli.session import Command, Session, pass_session
 
-OPTIONS = ("suite", "attacks", "videos", "use", "clips", "seed", "workers")
+OPTIONS = (
+    "suite", "watermarks", "embed", "read", "command", "attacks", "videos", "use", "clips", "seed", "workers", "ray",
+    "limit", "compare", "known_failures",
+)  # fmt: skip
 
 
 @click.command(cls=Command)
@@ -23,6 +27,16 @@ OPTIONS = ("suite", "attacks", "videos", "use", "clips", "seed", "workers")
     metavar="NAME",
     help="quick, standard, full or videomarkbench.",
     shell_complete=completion.one_of(completion.SUITES),
+)
+@click.option(
+    "--watermarks",
+    metavar="LIST",
+    help="Instead of the suite's, with commas: pixel, latent, dwtDctSvd, RivaGAN...",
+)
+@click.option("--embed", metavar="COMMAND", help="Somebody's watermark: 'my-embed {in} {out} {message}'.")
+@click.option("--read", metavar="COMMAND", help="And its reader: 'my-read {file}' prints the message.")
+@click.option(
+    "--command", metavar="COMMAND", multiple=True, help="Somebody's detector: 'my-detector {file}' prints a score."
 )
 @click.option(
     "--attacks",
@@ -46,6 +60,20 @@ OPTIONS = ("suite", "attacks", "videos", "use", "clips", "seed", "workers")
 @options.seed("For everything that is drawn.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows and report; build/bench/NAME by default.")
 @options.workers
+@click.option("--ray", metavar="ADDRESS", help="Work on this Ray cluster instead; local: on this machine's cores.")
+@click.option("--limit", type=click.FloatRange(1.0), metavar="SECONDS", help="A clip that takes longer fails.")
+@click.option(
+    "--compare",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="OLD",
+    help="Folder of an older run: say what moved beyond noise, and leave with 1 where something got worse.",
+)
+@click.option(
+    "--known-failures",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Lines of WATERMARK ATTACK that may fail; leave with 1 where another does.",
+)
 @pass_session
 def bench(
     session: Session,
@@ -59,12 +87,20 @@ def bench(
     seed: int,
     out: Path | None,
     workers: int,
+    watermarks: str | None,
+    embed: str | None,
+    read: str | None,
+    command: tuple[str, ...],
+    ray: str | None,
+    limit: float | None,
+    compare: Path | None,
+    known_failures: Path | None,
 ) -> None:
     """Run the experiment NAME; writes rows.jsonl, results.json, report.md and report.html.
 
     A run that was stopped goes on where it was.
     """
-    from countermark.benches import BENCHES, BenchOptions
+    from countermark.benches import BENCHES, BenchOptions, Regressed
     from provenance.errors import UnknownName
 
     if show or name is None:
@@ -76,28 +112,42 @@ def bench(
         raise UnknownName("experiment", name, BENCHES)
     BENCHES[name].refuse_others(name, _given(OPTIONS))
     out = out or Path("build/bench") / name
+    chosen = BenchOptions(
+        settings=session.settings,
+        out=out,
+        videos=videos,
+        suite=suite,
+        attacks=_listed(attacks),
+        use=use,
+        clips=clips,
+        workers=workers,
+        seed=seed,
+        watermarks=_listed(watermarks),
+        embed=embed,
+        read=read,
+        command=command,
+        ray=ray,
+        limit=limit,
+        compare=compare,
+        known_failures=known_failures,
+    )
     with session.progress(name) as advance:
 
         def told(done: int, of: int, what: str) -> None:
             advance(done / max(of, 1), what)
             session.detail(f"{done}/{of} {what}")
 
-        summary = BENCHES[name].run(
-            BenchOptions(
-                settings=session.settings,
-                out=out,
-                videos=videos,
-                suite=suite,
-                attacks=tuple(part.strip() for part in attacks.split(",")) if attacks else (),
-                use=use,
-                clips=clips,
-                workers=workers,
-                seed=seed,
-                progress=told,
-            )
-        )
+        try:
+            summary = BENCHES[name].run(replace(chosen, progress=told))
+        except Regressed as error:
+            click.echo(error.summary.rstrip())
+            raise
     click.echo(summary.rstrip())
     session.say(f"rows and report stand in {out}")
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
 
 
 def _given(names: Iterable[str]) -> list[str]:

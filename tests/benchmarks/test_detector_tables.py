@@ -43,8 +43,8 @@ def test_clips_that_failed_lower_the_coverage_and_are_listed():
     rows = [row(n) for n in range(28)]
     for n in (28, 29):
         facts = {"clip": str(n), "source": str(n), "lineage": None, "label": ("generated", "filmed")[n % 2]}
-        rows.append({"task": f"detectors/{n}", "of": 1, "arm": "d/none", "error": "CannotRead: gone", **facts})
+        rows.append({"task": f"detectors/{n}", "of": 1, "arm": "d/none", "error": "OSError: gone", **facts})
     report = detector_report(rows, {**SETTINGS, "chains": ["none"]})
     assert report.results["cells"][0]["AUC"]["coverage"] < 1
     assert report.results["cells"][0]["AUC"]["count"] == 30
-    assert any("CannotRead: gone" in line[3] for line in report.tables[-1].rows)
+    assert any("OSError: gone" in line[3] for line in report.tables[-1].rows)

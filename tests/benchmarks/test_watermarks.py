@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from benchmarks.experiments.chain import chain_report, row_of
-from benchmarks.experiments.watermarks import SUITES, _tasks, planned, run_watermarks
+from benchmarks.experiments.watermarks import _marks, _tasks, left_over, run_watermarks
+from benchmarks.marks import MARKS
+from benchmarks.suites import SUITES, planned
 from benchmarks.tables import panels, watermark_report
 from benchmarks.videos import SceneShape, scene_subjects
-from provenance.errors import UnknownName
+from provenance.errors import NeedsExtra, UnknownName
 from provenance.video import Clip
 from provenance.video.write import write_clip
 
@@ -24,10 +26,30 @@ class TestPlanning:
     def test_chains_are_spelled_one_way_and_once(self):
         assert planned("quick", ["crop:.9", "crop:0.90"]).chains == ("crop:0.9",)
 
-    @pytest.mark.parametrize("suite", sorted(set(SUITES) - {"videomarkbench"}))  # which leaves codecs out
+    @pytest.mark.parametrize("suite", ["standard", "full"])
     def test_every_suite_names_the_attacks_that_are_promised(self, suite):
         names = {step.split(":")[0] for chain in planned(suite, None).chains for step in chain.split("+")}
         assert {"strip", "x264", "x265", "resize", "crop", "brightness", "drop", "flip"} <= names
+
+    def test_the_quick_suite_has_eight_attacks_and_the_clip_as_it_is(self):
+        chains = planned("quick", None).chains
+        assert chains[0] == "none"
+        assert len(chains) == 9
+
+    def test_suites_grow(self):
+        quick, standard, full = (set(planned(name, None).chains) for name in ("quick", "standard", "full"))
+        assert quick < standard < full
+
+    def test_peers_that_are_not_installed_are_left_out_by_name(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("COUNTERMARK_PEERS", str(tmp_path))
+        marks, missing = _marks(SUITES["quick"], None)
+        assert [mark.name for mark in marks] == ["pixel"]
+        assert "make peers" in missing["dwtDctSvd"]
+
+    def test_a_peer_that_was_asked_for_must_be_there(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("COUNTERMARK_PEERS", str(tmp_path))
+        with pytest.raises(NeedsExtra, match="dwtDctSvd"):
+            run_watermarks(out=tmp_path / "out", watermarks=["pixel", "dwtDctSvd"])
 
     def test_an_unknown_suite_or_watermark_is_named(self, tmp_path):
         with pytest.raises(UnknownName):
@@ -35,14 +57,37 @@ class TestPlanning:
         with pytest.raises(UnknownName):
             run_watermarks(out=tmp_path, watermarks=["pixle"])
 
-    def test_every_chain_gets_its_negatives_from_different_clips(self):
+    def test_every_chain_gets_its_clips_and_its_negatives(self):
         plan = planned("quick", None)
-        tasks = _tasks("pixel", scene_subjects(8, seed=0, shape=SceneShape()), plan, 0)
+        tasks = _tasks(MARKS["pixel"], scene_subjects(8, seed=0, shape=SceneShape()), plan, 0)
         for chain in plan.chains:
+            assert sum(f"marked/{chain}" in task.arms for task in tasks) == 8
             for kind in ("unmarked", "wrong-key"):
                 assert sum(f"{kind}/{chain}" in task.arms for task in tasks) == plan.negatives
         loads = [sum(not arm.startswith("marked") for arm in task.arms) for task in tasks]
         assert max(loads) - min(loads) <= 2 * plan.negatives
+
+    def test_where_there_are_more_clips_every_chain_gets_as_many_as_planned(self):
+        plan = planned("standard", None)
+        tasks = _tasks(MARKS["pixel"], scene_subjects(40, seed=0, shape=SceneShape()), plan, 0)
+        for chain in plan.chains[1:]:
+            assert sum(f"marked/{chain}" in task.arms for task in tasks) == plan.per_chain
+        assert all("marked/none" in task.arms for task in tasks)  # its row says what the watermark costs
+
+
+class TestWhatAnAttackLeaves:
+    clip = Clip.at_rate(np.random.default_rng(0).integers(0, 256, (4, 32, 48, 3), dtype=np.uint8), 24)
+
+    def test_is_measured_where_frames_correspond(self):
+        darker = Clip(self.clip.frames // 2, self.clip.times)
+        left = left_over(self.clip, darker)
+        assert left is not None
+        assert 5 < left["psnr_db"] < 20
+        assert left_over(self.clip, self.clip) == {"psnr_db": 100.0, "ssim": 1.0}
+
+    def test_is_left_open_where_they_do_not(self):
+        assert left_over(self.clip, self.clip.select(slice(0, 3))) is None
+        assert left_over(self.clip, Clip(self.clip.frames, self.clip.times + 0.5)) is None
 
 
 class TestCounting:
@@ -134,5 +179,8 @@ def test_a_small_run_reads_the_pixel_watermark_and_goes_on_where_it_stopped(tmp_
     assert kinds["marked", "x264:23"]["exact"]
     assert not any(one["found"] for one in rows if one["kind"] != "marked")
     assert kinds["marked", "none"]["psnr_db"] >= 42
+    assert kinds["marked", "none"]["bit_accuracy"] == 1.0
+    assert 1 < kinds["marked", "none"]["size_ratio"] < 5
+    assert kinds["marked", "x264:23"]["attacked"]["psnr_db"] > 25
     assert (tmp_path / "out/report.html").is_file()
     assert run_watermarks(**options) == rows

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from benchmarks.attacks import ATTACKS
-from benchmarks.experiments.watermarks import SUITES
+from benchmarks.suites import SUITES
 from countermark.benches import BENCHES
 from countermark.checks import CHECKS
 from countermark.cli import completion
