@@ -139,7 +139,7 @@ class LatentMark:
     name: str = "latent"
     bits: int = ID_BITS
     search: str = (
-        "blind: the clip is inverted with the null prompt, and every start and mirror image of the noise tried"
+        "blind: the clip is inverted with the null prompt, and all 2^16 pilots are tried; no crop, no mirror image"
     )
 
     def embed(self, clip: Clip, message: int, key: Key) -> Clip:
