@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from provenance.errors import CountermarkError, UsageError
+from provenance.errors import UsageError
 
 Decision = Literal["generated", "inconclusive"]
 
@@ -47,14 +47,10 @@ class Judge(Protocol):
         """What its weights are known by, for the settings of a run; None where nothing is known."""
 
     def refuse_trained_on(self, sha256: str | None) -> None:
-        """Raise TrainedOn when its weights learned from the file of this digest; does nothing where that is unknown."""
+        """Raise UsageError when its weights learned from the file of this digest; where that is unknown, do nothing."""
 
     def score(self, path: Path) -> Opinion:
         """Examine one file."""
-
-
-class TrainedOn(CountermarkError):
-    """A clip that the weights were trained on says nothing about them."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ class OwnSuite:
         from detectors.suite import trained_on
 
         if sha256 in trained_on():
-            raise TrainedOn("the weights were trained on this clip", hint="run bench detectors without --videos")
+            raise UsageError("the weights were trained on this clip", hint="run bench detectors without --videos")
 
     def score(self, path: Path) -> Opinion:
         """Let the check see the frames until it has enough."""

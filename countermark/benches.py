@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from countermark.settings import CORPUS_VARIABLE, Settings
-from provenance.errors import ExpectationFailed, UsageError
+from provenance.errors import UsageError
 from provenance.files import written_beside
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int, str], None]
 """Hears tasks done, tasks in all, and the newest one's name."""
+
+
+COMPARING = frozenset({"compare", "known_failures"})
+"""Options of what is held against a run once it is there."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,6 @@ class BenchOptions:
     command: tuple[str, ...] = ()
     ray: str | None = None
     limit: float | None = None
-    compare: Path | None = None
-    known_failures: Path | None = None
     progress: Progress | None = None
 
 
@@ -48,32 +50,30 @@ class BenchOptions:
 class Bench:
     """One experiment: what it measures, and the function that runs it and returns its summary as Markdown.
 
-    takes: the options that it heeds, by their names on the command line; `--out` goes with all.
+    takes: the options that it heeds, by their names on the command line; `--out` goes with all. compared: whether its
+    rows can be held against an older run and a list of known failures (`held`).
     """
 
     summary: str
     run: Callable[[BenchOptions], str]
     takes: frozenset[str] = frozenset()
+    compared: bool = False
+
+    @property
+    def options(self) -> frozenset[str]:
+        """All options that change something, by their names."""
+        return self.takes | (COMPARING if self.compared else frozenset())
 
     def refuse_others(self, name: str, given: Iterable[str]) -> None:
         """Raise UsageError for an option that was given and would change nothing."""
-        strange = sorted(set(given) - self.takes)
+        strange = sorted(set(given) - self.options)
         if strange:
-            known = ", ".join(map(_spelled, sorted({*self.takes, "out"})))
+            known = ", ".join(map(_spelled, sorted({*self.options, "out"})))
             raise UsageError(f"bench {name}: takes no {_spelled(strange[0])}", hint=f"it takes {known}")
 
 
 def _spelled(option: str) -> str:
     return f"--{option.replace('_', '-')}"
-
-
-class Regressed(ExpectationFailed):
-    """A run did worse than an older one, or failed where nobody expected it. summary: what is printed all the same."""
-
-    def __init__(self, summary: str, wrong: Sequence[str]) -> None:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        super().__init__(wrong[0] + more, hint="the report lists all of them")
-        self.summary = summary
 
 
 def _watermarks(options: BenchOptions) -> str:
@@ -94,7 +94,7 @@ def _watermarks(options: BenchOptions) -> str:
         corpus=options.settings.corpus,
         progress=options.progress,
     )
-    return _held(options.out, options.compare, options.known_failures)
+    return _written(options.out)
 
 
 def _marks(names: tuple[str, ...], embed: str | None, read: str | None) -> list[str | Mark] | None:
@@ -244,7 +244,7 @@ def _detectors(options: BenchOptions) -> str:
         seed=options.seed,
         progress=options.progress,
     )
-    return _held(options.out, options.compare, options.known_failures)
+    return _written(options.out)
 
 
 def _unseen(settings: Settings, out: Path, attacks: tuple[str, ...], progress: Progress | None) -> str:
@@ -286,14 +286,14 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "watermarks": Bench(
             "both watermarks under attacks, with their false alarms",
             _watermarks,
-            _names(
-                "suite watermarks embed read attacks videos use clips workers ray limit seed compare known_failures"
-            ),
+            _names("suite watermarks embed read attacks videos use clips workers ray limit seed"),
+            compared=True,
         ),
         "detectors": Bench(
             "classifiers on generators and cameras that they never saw (needs the corpus), or any on labelled clips",
             _detectors,
-            _names("command attacks videos use clips workers ray limit seed compare known_failures"),
+            _names("command attacks videos use clips workers ray limit seed"),
+            compared=True,
         ),
         "chain": Bench(
             "sign, strip, attack, verify: is the way back found?", _chain, _names("videos use clips workers seed")
@@ -342,11 +342,14 @@ def corpus_folder(settings: Settings) -> Path:
     return settings.corpus
 
 
-def _held(out: Path, compare: Path | None, known_failures: Path | None) -> str:
-    """The summary of a run, with what moved since an older one. Raises ExpectationFailed for what went wrong."""
+def held(out: Path, compare: Path | None, known_failures: Path | None) -> tuple[str, list[str]]:
+    """Hold a finished run against an older one and a list of what may fail; returns what to print, and what is wrong.
+
+    Raises CannotRead and UsageError for the two files.
+    """
     from benchmarks.comparison import compare_runs, known_failures_of
 
-    said, wrong = [_written(out)], []
+    said, wrong = [], []
     if compare is not None:
         moved = compare_runs(compare, out)
         said.append(moved.markdown())
@@ -355,9 +358,7 @@ def _held(out: Path, compare: Path | None, known_failures: Path | None) -> str:
         judged = known_failures_of(known_failures, out)
         said.append(judged.markdown())
         wrong += [f"not among the known failures: {one}" for one in judged.unexpected]
-    if wrong:
-        raise Regressed("\n".join(said), wrong)
-    return "\n".join(said)
+    return "\n".join(said), wrong
 
 
 def _written(out: Path) -> str:

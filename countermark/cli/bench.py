@@ -100,8 +100,8 @@ def bench(
 
     A run that was stopped goes on where it was.
     """
-    from countermark.benches import BENCHES, BenchOptions, Regressed
-    from provenance.errors import UnknownName
+    from countermark.benches import BENCHES, BenchOptions, held
+    from provenance.errors import ExpectationFailed, UnknownName
 
     if show or name is None:
         width = max(map(len, BENCHES))
@@ -128,8 +128,6 @@ def bench(
         command=command,
         ray=ray,
         limit=limit,
-        compare=compare,
-        known_failures=known_failures,
     )
     with session.progress(name) as advance:
 
@@ -137,13 +135,15 @@ def bench(
             advance(done / max(of, 1), what)
             session.detail(f"{done}/{of} {what}")
 
-        try:
-            summary = BENCHES[name].run(replace(chosen, progress=told))
-        except Regressed as error:
-            click.echo(error.summary.rstrip())
-            raise
+        summary = BENCHES[name].run(replace(chosen, progress=told))
     click.echo(summary.rstrip())
     session.say(f"rows and report stand in {out}")
+    moved, wrong = held(out, compare, known_failures)
+    if moved:
+        click.echo(moved.rstrip())
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise ExpectationFailed(wrong[0] + more, hint="the lists above name all of them")
 
 
 def _listed(text: str | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.experiments.chain import chain_report, row_of
 from benchmarks.experiments.watermarks import _marks, _tasks, left_over, run_watermarks
 from benchmarks.marks import MARKS
+from benchmarks.peers import environment
 from benchmarks.suites import SUITES, planned
 from benchmarks.tables import panels, watermark_report
 from benchmarks.videos import SceneShape, scene_subjects
@@ -41,13 +42,15 @@ class TestPlanning:
         assert quick < standard < full
 
     def test_peers_that_are_not_installed_are_left_out_by_name(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("COUNTERMARK_PEERS", str(tmp_path))
+        monkeypatch.delenv("COUNTERMARK_PEERS", raising=False)
+        monkeypatch.setattr(environment, "_OWN", tmp_path / "nothing")
         marks, missing = _marks(SUITES["quick"], None)
         assert [mark.name for mark in marks] == ["pixel"]
         assert "make peers" in missing["dwtDctSvd"]
 
     def test_a_peer_that_was_asked_for_must_be_there(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("COUNTERMARK_PEERS", str(tmp_path))
+        monkeypatch.delenv("COUNTERMARK_PEERS", raising=False)
+        monkeypatch.setattr(environment, "_OWN", tmp_path / "nothing")
         with pytest.raises(NeedsExtra, match="dwtDctSvd"):
             run_watermarks(out=tmp_path / "out", watermarks=["pixel", "dwtDctSvd"])
 

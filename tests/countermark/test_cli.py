@@ -184,7 +184,7 @@ class TestBench:
         assert read - {"settings", "out", "progress"} == BENCHES[name].takes
 
     def test_every_option_is_known_to_some_experiment(self) -> None:
-        assert set(OPTIONS) == {option for one in BENCHES.values() for option in one.takes}
+        assert set(OPTIONS) == {option for one in BENCHES.values() for option in one.options}
 
 
 @pytest.mark.parametrize("arguments", [["bench", "speed"], ["attack", "a.mp4", "-o", "b.mp4", "--with", "strip"]])
