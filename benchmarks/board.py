@@ -268,7 +268,7 @@ class Board:
         exact = [(line.label, first) for line, first in zip(self.lines, self.leaders, strict=True)
                  if line.measure is EXACT and len(line.rows) > 1]  # fmt: skip
         ahead: dict[str, list[str]] = {}
-        for label, first in exact:
+        for label, first in sorted(exact, key=lambda entry: entry[1] is None):
             ahead.setdefault(first or "nobody", []).append(label)
         said = [f"{mark} in {', '.join(labels)}" for mark, labels in ahead.items()]
         return f"Ahead in exact ids beyond noise: {'; '.join(said)}." if said else ""

@@ -141,6 +141,7 @@ def _drawing(title: str, x: str, y: str) -> Iterator[tuple[Any, io.StringIO]]:
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     buffer = io.StringIO()
     with matplotlib.rc_context(_settings()):
@@ -148,6 +149,7 @@ def _drawing(title: str, x: str, y: str) -> Iterator[tuple[Any, io.StringIO]]:
         FigureCanvasSVG(figure)
         axes = figure.add_axes((0.145, 0.165, 0.835, 0.735))
         yield axes, buffer
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.set_title(title, fontsize=10)
         axes.set_xlabel(x, fontsize=9)
         axes.set_ylabel(y, fontsize=9)

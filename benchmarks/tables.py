@@ -32,6 +32,9 @@ from benchmarks.samples import Sample
 __all__ = ["detector_report", "outcome", "panels", "rate", "rate_json", "watermark_report", "where"]
 
 SHORTEST_CURVE = 2
+OURS = ("pixel", "latent")
+SHORTEST_CHANCE = 1e-12
+"""Messages that agree by luck more often than this may not reach p <= 1e-9 after a search, which the report says."""
 
 
 def outcome(row: Row, field: str) -> bool | None:
@@ -121,17 +124,23 @@ def _sentences(cells: Cells, marks: Sequence[str], board: Board, settings: Row) 
     for mark in marks:
         clips = {row["clip"] for row in cells.all_of(mark, "marked")}
         cost = standing(COSTS[0], cells.cell(mark, f"marked/{NO_ATTACK}"))
-        loud = f" Marked clips have a luma PSNR of {cost} dB." if cost.value is not None else ""
+        loud = f" Luma PSNR of marked clips in dB: {cost}." if cost.value is not None else ""
         search = f" How it is read: {searches[mark]}." if mark in searches else ""
         said.append(f"{mark}: {len(clips)} clips, each marked once (first draw).{loud}{search}")
     said.append("Clips are attacked in memory, straight after marking; found means p <= 1e-9 after all search.")
-    peers = [mark for mark in marks if mark not in ("pixel", "latent")]
+    peers = [mark for mark in marks if mark not in OURS]
     if peers:
         said.append(
-            f"A watermark without a test of its own for presence ({', '.join(peers)}, where it has none) is told the "
+            f"{' and '.join(OURS)} name an id only at p <= 1e-9; {', '.join(peers)} may name one whatever they read, "
+            "so that exact ids at p <= 1e-6 compare them fairly. One without a test of its own for presence is told the "
             "expected message, and its p-value is the chance of so many agreeing bits, times the candidates tried. "
             "That favours it."
         )
+    short = {m: n for m, n in (settings.get("bits") or {}).items() if m in peers and 2.0**-n > SHORTEST_CHANCE}
+    said += [
+        f"{mark} carries {bits} bits: agreeing bits alone state no p below {2.0**-bits:.1e} times the candidates."
+        for mark, bits in short.items()
+    ]
     return said + failure_sentences(cells, settings)
 
 
