@@ -262,6 +262,8 @@ def sizes(source: Path, folder: Path) -> Row:
     if signed is None:
         return {}
     video, out = Video(source), folder / f"plain{signed.suffix}"
+    if video.info.is_still:
+        return {}  # nothing of a picture is encoded twice, so there is no transcode to weigh it against
     encoding = near_input(video, out)
     rewritten = rewrite(video, out, None, encoding=encoding)
     return {
