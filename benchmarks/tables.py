@@ -132,9 +132,9 @@ def _sentences(cells: Cells, marks: Sequence[str], board: Board, settings: Row) 
     if peers:
         said.append(
             f"{' and '.join(OURS)} name an id only at p <= 1e-9; {', '.join(peers)} may name one whatever they read, "
-            "so that exact ids at p <= 1e-6 compare them fairly. One without a test of its own for presence is told the "
-            "expected message, and its p-value is the chance of so many agreeing bits, times the candidates tried. "
-            "That favours it."
+            "so that exact ids at p <= 1e-6 compare them fairly. One without a test of its own for presence is told "
+            "the expected message, and its p-value is the chance of so many agreeing bits, times the candidates "
+            "tried. That favours it."
         )
     short = {m: n for m, n in (settings.get("bits") or {}).items() if m in peers and 2.0**-n > SHORTEST_CHANCE}
     said += [

@@ -12,11 +12,15 @@ CHAINS = (
 )  # fmt: skip
 
 
-def made_rows(clips=24, chains=CHAINS, marks=tuple(STRENGTH), *, seed=0, old=False):
-    """Rows of `bench watermarks`; old: with the fields of the first version alone."""
+def made_rows(clips=24, chains=CHAINS, marks=tuple(STRENGTH), *, seed=0, chance=None, old=False):
+    """Rows of `bench watermarks`; old: with the fields of the first version alone.
+
+    seed: how hard chains and clips are. chance: what then happens, so that two runs can differ by it alone.
+    """
     random = np.random.default_rng(seed)
     hard = {chain: random.uniform(0, 3) if chain != "none" else -9 for chain in chains}  # unattacked, all is read
     ease = random.normal(0, 1, clips)
+    random = random if chance is None else np.random.default_rng(chance)
     return [
         one
         for mark in marks

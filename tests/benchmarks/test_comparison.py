@@ -6,8 +6,10 @@ import pytest
 
 from benchmarks.comparison import compare_runs, known_failures_of
 from provenance.errors import CannotRead, UsageError
+from tests.benchmarks.made_rows import CODECS, made_rows
 
 CLIPS = 24
+MANY = ("none", *CODECS, "crop:0.9", "flip", "blur:1")
 
 
 def run(folder, exact, *, mark="pixel", chain="x264:28", broken=(), found=()):
@@ -60,6 +62,32 @@ class TestComparing:
         assert told.failing == ("pixel marked/x264:28: 1 trials fail that did not (3)",)
         assert len(told.regressions) >= 3
         assert json.dumps(told.json())
+
+    def test_clips_that_are_no_longer_measured_are_gone(self, tmp_path):
+        old, new = run(tmp_path / "old", range(24)), run(tmp_path / "new", range(24))
+        rows = (new / "rows.jsonl").read_text().splitlines(keepends=True)
+        (new / "rows.jsonl").write_text("".join(row for row in rows if '"clip": "7"' not in row))
+        assert "pixel marked/x264:28 on 1 clips (7)" in compare_runs(old, new / "results.json").gone
+
+    def test_a_watermark_that_got_louder_is_worse(self, tmp_path):
+        for name, loss in (("old", 0.0), ("new", 0.5)):
+            rows = made_rows(12, ("none",), ("pixel",))
+            for row in rows:
+                row |= {"psnr_db": row["psnr_db"] - loss} if "psnr_db" in row else {}
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (told,) = compare_runs(tmp_path / "old", tmp_path / "new").regressions
+        assert told.startswith("pixel: luma PSNR, dB")
+
+    def test_runs_that_differ_by_chance_alone_rarely_move(self, tmp_path):
+        moved = 0
+        for seed in range(6):
+            for name, offset in (("old", 100), ("new", 200)):
+                (tmp_path / name).mkdir(exist_ok=True)
+                rows = made_rows(16, MANY, ("pixel",), seed=1, chance=offset + seed)
+                (tmp_path / name / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            moved += bool(compare_runs(tmp_path / "old", tmp_path / "new").moved)
+        assert moved <= 1
 
     def test_a_detector_is_compared_by_its_area(self, tmp_path):
         for name, gap in (("old", 3.0), ("new", 0.0)):
