@@ -106,6 +106,8 @@ def _shape_notes(info: VideoInfo, picture: Image.Image, target: str) -> Iterator
         yield f"samples of {info.bit_depth} bits are converted to 8 bits"
     if picture.mode in ("P", "PA"):
         yield "pictures converted from a palette to single colours"
+    if picture.mode in ("LA", "La"):
+        yield "grey with transparency is converted to colours with transparency"
     if picture.mode == "1":
         yield "converted from black and white to grey"
     if source == "JPEG" and getattr(picture, "n_frames", 1) > 1:
