@@ -44,6 +44,8 @@ def _declared_size(start: bytes, stream: BinaryIO) -> tuple[int, int]:
         if start[:6] in (b"GIF87a", b"GIF89a"):
             return struct.unpack("<HH", start[6:10])
         if start[:2] == b"BM":
+            if start[14:18] == b"\x0c\0\0\0":  # OS/2's first header counts in 16 bits
+                return struct.unpack("<HH", start[18:22])
             width, height = struct.unpack("<ii", start[18:26])
             return abs(width), abs(height)
         if start[:3] == b"\xff\xd8\xff":

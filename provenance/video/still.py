@@ -49,6 +49,7 @@ _KEPT_TIFF = frozenset({270, 271, 272, 282, 283, 285, 296, 305, 306, 315, 316, 7
 
 Orientation is none of them: Pillow turns the samples upright as it loads them."""
 _XMP_TAG = 700
+_BITS_PER_SAMPLE = 258
 _TIFF_COMPRESSIONS = frozenset({"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "zstd", "lzma"})
 """Those without loss that take samples of any kind."""
 _KEEP_XMP = frozenset({"JPEG", "WEBP", "AVIF"})
@@ -89,6 +90,11 @@ def foreseen(info: VideoInfo, out: Path, *, location: bool = True) -> Outlook:
                 f"{info.path}: holds inks for print (CMYK) and not colours",
                 hint="convert it to RGB first, with its profile",
             )
+        if _format_of(picture) == "AVIF" and "icc_profile" not in picture.info and _has_wide_colours(info.path):
+            raise CannotWrite(
+                f"{info.path}: its colours are not those of sRGB, and what is written here cannot say so",
+                hint="convert it to sRGB, or give it a colour profile",
+            )
         if info.transparent and target in _WITHOUT_ALPHA:
             raise CannotWrite(
                 f"{info.path}: something shines through it, and {target} cannot keep that",
@@ -100,6 +106,16 @@ def foreseen(info: VideoInfo, out: Path, *, location: bool = True) -> Outlook:
     return Outlook(target, info.pixel_format, tuple(notes))
 
 
+def _has_wide_colours(path: Path) -> bool:
+    """Whether an AVIF states primaries or a transfer other than sRGB's or BT.709's (ISO/IEC 23091-2, 8.1 and 8.2)."""
+    data = path.read_bytes()
+    place = data.find(b"colrnclx")
+    if place < 0:
+        return False
+    primaries, transfer = struct.unpack(">HH", data[place + 8 : place + 12].ljust(4, b"\0"))
+    return primaries not in (1, 2) or transfer not in (1, 2, 6, 13)
+
+
 def _shape_notes(info: VideoInfo, picture: Image.Image, target: str) -> Iterator[str]:
     source = _format_of(picture)
     if info.bit_depth > 8 and not source == target == "PNG":
@@ -108,6 +124,9 @@ def _shape_notes(info: VideoInfo, picture: Image.Image, target: str) -> Iterator
         yield "pictures converted from a palette to single colours"
     if picture.mode in ("LA", "La"):
         yield "grey with transparency is converted to colours with transparency"
+    bits = getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))[0]
+    if picture.mode == "L" and bits < 8:
+        yield f"samples of {bits} bits are converted to 8 bits"
     if picture.mode == "1":
         yield "converted from black and white to grey"
     if source == "JPEG" and getattr(picture, "n_frames", 1) > 1:
@@ -464,7 +483,8 @@ def _by_pillow(
     if source == "TIFF":
         picture.load()
         info = replace(info, orientation=AS_CODED)
-    samples = _with_luma(np.array(_of_plain_mode(picture, info.transparent)), info, change)
+    transparent = info.transparent and picture.has_transparency_data  # FFmpeg misreads TIFFs of the other fill order
+    samples = _with_luma(np.array(_of_plain_mode(picture, transparent)), info, change)
     if target == "TIFF":
         samples = np.ascontiguousarray(info.orientation.shown(samples))
     written = BytesIO()

@@ -148,3 +148,12 @@ def test_the_entries_of_all_directories_are_counted(tmp_path: Path) -> None:
     prescan(tmp_path / "still.tif", Limits(boxes=30))
     with pytest.raises(TooHostile, match="more than 29 entries"):
         prescan(tmp_path / "still.tif", Limits(boxes=29))
+
+
+def test_the_first_header_of_os2_counts_in_16_bits(tmp_path: Path) -> None:
+    path = tmp_path / "old.bmp"
+    path.write_bytes(b"BM" + struct.pack("<IIIIHHHH", 26 + 64 * 64 * 3, 0, 26, 12, 64, 64, 1, 24) + bytes(64 * 64 * 3))
+    prescan(path)
+    path.write_bytes(b"BM" + struct.pack("<IIIIHHHH", 100, 0, 26, 12, 65535, 65535, 1, 24) + bytes(74))
+    with pytest.raises((CannotRead, TooHostile)):
+        prescan(path)

@@ -309,6 +309,15 @@ def test_grey_with_transparency_is_said_to_become_colours(tmp_path: Path, suffix
     assert any("grey with transparency is converted" in note for note in notes)
 
 
+def test_wide_colours_of_avif_are_refused_and_not_called_srgb(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "in.avif", icc_profile=None)
+    data = (tmp_path / "in.avif").read_bytes()
+    place = data.index(b"colrnclx") + 8
+    (tmp_path / "in.avif").write_bytes(data[:place] + struct.pack(">HH", 9, 16) + data[place + 4 :])
+    with pytest.raises(CannotWrite, match="not those of sRGB"):
+        still.foreseen(Video(tmp_path / "in.avif").info, tmp_path / "out.avif")
+
+
 def test_extended_xmp_and_segments_behind_fill_bytes_lose_the_place(tmp_path: Path) -> None:
     plain = saved(tmp_path / "in.jpg", exif=exif(place=True)).read_bytes()
     more = segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(40) + b"exif:GP")
