@@ -89,6 +89,7 @@ def panel_svg(panel: Panel, places: dict[str, int]) -> str:
 def scatter_svg(scatter: Scatter, places: dict[str, int]) -> str:
     """Draw a scatter with its intervals and labels, and return an SVG element."""
     with _drawing(scatter.title, scatter.x, scatter.y) as (axes, buffer):
+        middle = sum(extreme(spot.x[0] for spot in scatter.spots) for extreme in (min, max)) / 2
         for spot in scatter.spots:
             look = _look(places[spot.label])
             errors = [[[spot.x[0] - spot.x[1]], [spot.x[2] - spot.x[0]]], _percent_errors(spot.y)]
@@ -97,7 +98,11 @@ def scatter_svg(scatter: Scatter, places: dict[str, int]) -> str:
                 color=look["color"], marker=look["marker"], linestyle="none",
             )  # fmt: skip
             place = (spot.x[0], 100 * spot.y[0])
-            axes.annotate(spot.label, place, (6, 6), textcoords="offset points", fontsize=9, color=_INK)
+            right = spot.x[0] > middle  # the label stays inside the axes
+            axes.annotate(
+                spot.label, place, (-6 if right else 6, 6), textcoords="offset points", fontsize=9, color=_INK,
+                ha="right" if right else "left",
+            )  # fmt: skip
         axes.set_ylim(-3, 108)
         axes.margins(x=0.25)
     return _element(buffer, scatter.title)
