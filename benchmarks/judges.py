@@ -100,7 +100,8 @@ def all_judges(commands: Sequence[str] = ()) -> list[Judge]:
     from benchmarks.entry_points import DETECTORS, joined_detector, names
 
     joined = [ScoreFunction(name, joined_detector(name)) for name in names(DETECTORS)]
-    written = [CommandDetector(command) for command in commands]
+    names_of = ("command", *(f"command-{number}" for number in range(2, len(commands) + 1)))
+    written = [CommandDetector(line, name) for line, name in zip(commands, names_of, strict=False)]
     return [OwnSuite(), *joined, *(ScoreFunction(one.name, one) for one in written)]
 
 

@@ -32,7 +32,7 @@ from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.samples import worst_samples
 from benchmarks.suites import Suite, planned
 from benchmarks.tables import watermark_report
-from benchmarks.videos import Subject, fingerprint_of, scene_subjects, subjects
+from benchmarks.videos import Subject, balanced, fingerprint_of, scene_subjects, subjects
 from provenance.errors import NeedsExtra
 from provenance.quality import psnr, ssim
 from provenance.verdict import DETECTED_LOG10_P
@@ -79,7 +79,8 @@ def run_watermarks(
     finished = any(mark.name != "latent" for mark in marks)
     found = subjects(source, use=use, seed=seed, shape=plan.shape, corpus=corpus) if finished else []
     made = scene_subjects(plan.generated, seed=seed, shape=plan.shape)
-    found, made = found[:clips], made[:clips]
+    if clips is not None:
+        found, made = balanced(found, clips), made[:clips]
     tasks = [task for mark in marks for task in _tasks(mark, made if mark.name == "latent" else found, plan, seed)]
     settings = {
         "experiment": "watermarks", "suite": suite, "seed": seed, "videos": source.rstrip("/").rsplit("/", 1)[-1],
