@@ -94,17 +94,18 @@ class CredentialsEvidence:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Where the watermark reader found the marked frame: an affine map and a stretch of time.
+    """Where the watermark reader found the marked frame: a projective map and a stretch of time.
 
-    matrix: two rows of three: pixel coordinates of the *examined* frame (x right, y down, origin at the top left
+    matrix: three rows of three: pixel coordinates of the *examined* frame (x right, y down, origin at the top left
         corner of the frame) -> watermark tile coordinates in units of one tile period; whole tiles are not told apart.
+        The last row is (0, 0, 1) unless the picture was tilted.
     tiles_across: the marked frame's sqrt(width * height) in tile periods, a constant of the format.
     mirrored: whether the matrix contains a reflection.
     start_seconds: time of the examined file's first frame in the marked clip, modulo the sign sequence; None unknown.
     speed: seconds of the marked clip that pass in one examined second.
     """
 
-    matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
+    matrix: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
     tiles_across: float
     mirrored: bool = False
     start_seconds: float | None = None

@@ -306,21 +306,27 @@ def _pairs(marks: np.ndarray, times: np.ndarray, tolerance: float) -> tuple[np.n
 def _identity(shape: tuple[int, ...]) -> np.ndarray:
     """The map from the unit square of the original to thumbnail pixels when the frame is the whole original."""
     height, width = shape
-    return np.array([[width, 0.0, 0.0], [0.0, height, 0.0]])
+    return np.array([[width, 0.0, 0.0], [0.0, height, 0.0], [0.0, 0.0, 1.0]])
+
+
+_MIRROR = np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 
 def _placements(reference: Fingerprint, sketch: Sketch, alignment: Alignment | None) -> list[np.ndarray]:
-    """Return maps, float (2, 3), from the unit square of the original frame to pixels of the thumbnails."""
+    """Return homographies (3, 3) from the unit square of the original frame to pixels of the thumbnails."""
     height, width = sketch.thumbnails.shape[1:]
     if alignment is None:
-        return [_identity((height, width)), np.array([[-width, 0.0, width], [0.0, height, 0.0]])]
+        return [_identity((height, width)), _identity((height, width)) @ _MIRROR]
     across = alignment.tiles_across * math.sqrt(reference.aspect)
     down = alignment.tiles_across / math.sqrt(reference.aspect)
-    to_tiles = np.vstack([np.array(alignment.matrix, dtype=np.float64), [0.0, 0.0, 1.0]])
-    if not np.isfinite(to_tiles).all() or abs(np.linalg.det(to_tiles[:2, :2])) < 1e-12:
+    to_tiles = np.array(alignment.matrix, dtype=np.float64)
+    if not np.isfinite(to_tiles).all() or abs(np.linalg.det(to_tiles)) < 1e-12:
         return []
     from_tiles = np.linalg.inv(to_tiles)
     corners = to_tiles @ np.array([[0, sketch.width, 0, sketch.width], [0, 0, sketch.height, sketch.height], [1] * 4])
+    if corners[2].min() <= 0:
+        return []
+    corners = corners[:2] / corners[2]
     to_small = np.diag([width / sketch.width, height / sketch.height, 1.0])
     moves = [*itertools.product(_whole_tiles(corners[0], across), _whole_tiles(corners[1], down))]
     if len(moves) > _MOST_PLACEMENTS:  # no crop that anybody would look at
@@ -328,7 +334,7 @@ def _placements(reference: Fingerprint, sketch: Sketch, alignment: Alignment | N
     found: list[tuple[int, np.ndarray]] = []
     for right, below in moves:
         from_unit = np.array([[across, 0.0, -right], [0.0, down, -below], [0.0, 0.0, 1.0]])
-        to_thumbnail = (to_small @ from_tiles @ from_unit)[:2]
+        to_thumbnail = to_small @ from_tiles @ from_unit
         found.append((int(_coverage(to_thumbnail, (height, width)).sum()), to_thumbnail))
     most = max((cells for cells, _ in found), default=0)
     return [placement for cells, placement in found if cells and cells >= _PLACEMENT_SHARE * most]
@@ -346,7 +352,9 @@ def _sample_points(to_thumbnail: np.ndarray) -> np.ndarray:
     """float (2, 96 * 96): where the cells' sample points lie in the thumbnail, in pixels from its corner."""
     centres = (np.arange(CELLS * _SAMPLES) + 0.5) / (CELLS * _SAMPLES)
     down, across = np.meshgrid(centres, centres, indexing="ij")
-    return to_thumbnail @ np.stack([across.ravel(), down.ravel(), np.ones(across.size)])
+    x, y, weight = to_thumbnail @ np.stack([across.ravel(), down.ravel(), np.ones(across.size)])
+    beyond = np.where(weight > 0, weight, np.nan)  # what lies behind the horizon is nowhere
+    return np.nan_to_num(np.stack([x, y]) / beyond, nan=-1e6, posinf=-1e6, neginf=-1e6)
 
 
 def _coverage(to_thumbnail: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

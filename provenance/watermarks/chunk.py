@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+import cv2
 import numpy as np
 
 from provenance.evidence import Alignment
@@ -13,13 +15,75 @@ from provenance.watermarks.tile import PERIODS
 
 _LOADING = 0.1
 TRACE_SECONDS = 0.15
+_LARGEST_CANVAS = 3.0  # sides of the frame
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """An upright picture that frames are laid out on before they are read, where they were turned or tilted.
+
+    to_frame: row-major 3 x 3 homography from the canvas's pixels to shares of the frame's width and height; in both,
+    the origin is the outer corner at the top left. width, height: of the canvas in pixels.
+    """
+
+    to_frame: tuple[float, ...]
+    width: int
+    height: int
+
+    @classmethod
+    def turned(cls, width: int, height: int) -> Canvas:
+        """The transposed frame: width and height are the frame's own."""
+        return cls((0.0, 1 / width, 0.0, 1 / height, 0.0, 0.0, 0.0, 0.0, 1.0), height, width)
+
+    @classmethod
+    def of(cls, tile_from_frame: np.ndarray, width: int, height: int) -> tuple[Canvas, float, tuple[float, float]]:
+        """Lay a frame out so that the tile's axes are upright.
+
+        tile_from_frame: (3, 3) homography from the frame's pixels to tile coordinates. Returns the canvas, the tile's
+        period in its pixels, and the tile coordinates of its corner. ValueError where the frame crosses the horizon.
+        """
+        corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], dtype=np.float64)
+        weights = corners @ tile_from_frame[2, :2] + tile_from_frame[2, 2]
+        if weights.min() <= 0.2 * weights.max():
+            raise ValueError("the frame is tilted beyond what a canvas can show")
+        places = (corners @ tile_from_frame[:2, :2].T + tile_from_frame[:2, 2]) / weights[:, None]
+        area = abs(float(cv2.contourArea(places.astype(np.float32))))
+        period = math.sqrt(width * height / max(area, 1e-6))
+        low = places.min(axis=0)
+        size = np.ceil((places.max(axis=0) - low) * period)
+        if size.max() > _LARGEST_CANVAS * max(width, height):
+            raise ValueError("the frame is stretched beyond what a canvas can show")
+        tile_from_canvas = np.array([[1 / period, 0, low[0]], [0, 1 / period, low[1]], [0, 0, 1]])
+        shares = np.diag([1 / width, 1 / height, 1.0])
+        to_frame = shares @ np.linalg.inv(tile_from_frame) @ tile_from_canvas
+        to_frame /= to_frame[2, 2]
+        return cls(tuple(to_frame.ravel().tolist()), int(size[0]), int(size[1])), period, (float(low[0]), float(low[1]))
+
+    def lay_out(self, frames: np.ndarray, reduction: float) -> np.ndarray:
+        """Return int8 (time, h, w), zero outside the frame, for int8 (time, height, width).
+
+        reduction: pixels of the canvas, per side, that become one.
+        """
+        height, width = frames.shape[1:]
+        size = max(1, round(self.width / reduction)), max(1, round(self.height / reduction))
+        middle = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # OpenCV counts from the middle of the first pixel
+        enlarged = np.diag([self.width / size[0], self.height / size[1], 1.0])
+        matrix = np.linalg.inv(middle) @ np.diag([width, height, 1.0]) @ np.reshape(self.to_frame, (3, 3)) @ enlarged
+        laid = np.empty((len(frames), size[1], size[0]), dtype=np.int8)
+        for index, frame in enumerate(frames):
+            warped = cv2.warpPerspective(
+                frame.astype(np.float32), matrix @ middle, size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+            )
+            laid[index] = np.rint(np.clip(warped, -127, 127))
+        return laid
 
 
 @dataclass(frozen=True)
 class Geometry:
     """How an examined frame lies on the tile: periods in its pixels, mirror images, and where its corner falls.
 
-    Tile coordinates are u = flip_x * x / period_x + shift[0] and v likewise, in units of one period.
+    Tile coordinates are u = flip_x * x / period_x + shift[0] and v likewise, in units of one period. Where the frame
+    was turned or tilted, x and y are those of the `canvas` on which it is upright.
     """
 
     period_x: float
@@ -27,6 +91,7 @@ class Geometry:
     flip_x: int = 1
     flip_y: int = 1
     shift: tuple[float, float] = (0.0, 0.0)
+    canvas: Canvas | None = None
 
     @classmethod
     def identity(cls, width: int, height: int, flip_x: int = 1, flip_y: int = 1) -> Geometry:
@@ -35,11 +100,36 @@ class Geometry:
         shift = (width / period if flip_x < 0 else 0.0, height / period if flip_y < 0 else 0.0)
         return cls(period, period, flip_x, flip_y, shift)
 
-    def alignment(self, start_seconds: float | None) -> Alignment:
-        """Return it in the terms of the evidence."""
-        row_x = (self.flip_x / self.period_x, 0.0, self.shift[0])
-        row_y = (0.0, self.flip_y / self.period_y, self.shift[1])
-        return Alignment((row_x, row_y), PERIODS, self.flip_x * self.flip_y < 0, start_seconds)
+    @classmethod
+    def turned(cls, width: int, height: int, flip_x: int = 1, flip_y: int = 1) -> Geometry:
+        """The whole frame of a marked clip, turned by a quarter, perhaps mirrored."""
+        return replace(cls.identity(height, width, flip_x, flip_y), canvas=Canvas.turned(width, height))
+
+    @classmethod
+    def laid_out(cls, tile_from_frame: np.ndarray, width: int, height: int) -> Geometry:
+        """Any frame, by its homography (3, 3) to tile coordinates. ValueError as for `Canvas.of`."""
+        canvas, period, shift = Canvas.of(tile_from_frame, width, height)
+        return cls(period, period, 1, 1, shift, canvas)
+
+    def tile_from_frame(self, width: int, height: int) -> np.ndarray:
+        """Return float64 (3, 3): the homography from the frame's pixels to tile coordinates."""
+        upright = np.array(
+            [
+                [self.flip_x / self.period_x, 0, self.shift[0]],
+                [0, self.flip_y / self.period_y, self.shift[1]],
+                [0, 0, 1],
+            ]
+        )
+        if self.canvas is None:
+            return upright
+        matrix = upright @ np.linalg.inv(np.reshape(self.canvas.to_frame, (3, 3))) @ np.diag([1 / width, 1 / height, 1])
+        return np.asarray(matrix / matrix[2, 2])
+
+    def alignment(self, width: int, height: int, start_seconds: float | None) -> Alignment:
+        """Return it in the terms of the evidence, for a frame of this size."""
+        matrix = self.tile_from_frame(width, height)
+        across, down, weight = (tuple(row) for row in matrix.tolist())
+        return Alignment((across, down, weight), PERIODS, bool(np.linalg.det(matrix) < 0), start_seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +147,15 @@ class Chunk:
 
     def view(self, geometry: Geometry) -> View:
         """Project the frames on the lattice of a geometry."""
-        height, width = self.frames.shape[1:]
+        frames, size = self.frames, self.size
+        if geometry.canvas is not None:
+            reduction = math.sqrt(size[0] * size[1] / (frames.shape[1] * frames.shape[2]))
+            frames, size = geometry.canvas.lay_out(frames, reduction), (geometry.canvas.width, geometry.canvas.height)
+        height, width = frames.shape[1:]
         projector = Projector(
-            (height, width), geometry.period_x * width / self.size[0], geometry.period_y * height / self.size[1]
+            (height, width), geometry.period_x * width / size[0], geometry.period_y * height / size[1]
         )
-        return View(self, geometry, _project(projector, self.frames))
+        return View(self, geometry, _project(projector, frames))
 
 
 def _project(projector: Projector, frames: np.ndarray, batch: int = 32) -> Spectra:

@@ -48,7 +48,7 @@ class Plan:
         chunks = max(1, math.ceil((duration_seconds or 3600.0) / CHUNK_SECONDS))
         per_window = math.ceil(chunks / MOST_WINDOWS)
         windows = math.ceil(chunks / per_window) + 1
-        geometries = searches * (len(search.FLIPS) + GEOMETRIES_TRIED)
+        geometries = searches * (search.POSITIONS + GEOMETRIES_TRIED)
         rows = len(FRONTS) * (windows * (STARTS_TRIED + 1) + geometries * 2)
         while rows * keys > statistics.MAX_TESTS and windows > 2:  # so many keys leave room for fewer windows
             per_window *= 2
@@ -135,8 +135,10 @@ class KeyExaminer:
         return None
 
     def _other_views(self, whole: View, images: dict[int, StepImages]) -> Iterator[View]:
-        """Mirror images, then what the search proposes: by centred frames, by whitened ones; in short clips by both."""
-        yield from search.mirrored(whole)
+        """Mirror images and quarter turns, then what the search proposes: by centred frames, by whitened ones; in
+        short clips by both.
+        """
+        yield from search.turned(whole)
         for which in (0, 1) if self._plan.windows <= 2 else ((self._searches - 1) % 2,):
             if which not in images:
                 images[which] = StepImages.of(whole, (whole.centring, whole.whitening)[which])

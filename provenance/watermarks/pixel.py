@@ -151,7 +151,7 @@ class PixelWatermarkCheck:
                 )
                 or examined,
                 examined=examined,
-                alignment=found.geometry.alignment(_start_seconds(examiner.reader, found)),
+                alignment=found.geometry.alignment(*self._size, _start_seconds(examiner.reader, found)),
             )
             for found in examiner.found.values()
         ]

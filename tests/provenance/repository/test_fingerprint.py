@@ -51,7 +51,7 @@ def aligned(matrix: np.ndarray, width: int = 320, height: int = 180) -> Alignmen
     """The alignment of a frame whose pixels `matrix` maps to those of a marked one; whole tiles forgotten."""
     tiles = matrix * TILES_ACROSS / math.sqrt(width * height)
     tiles[:, 2] -= np.floor(tiles[:, 2])
-    return Alignment(tuple(map(tuple, tiles)), TILES_ACROSS)  # type: ignore[arg-type]
+    return Alignment((*map(tuple, tiles), (0.0, 0.0, 1.0)), TILES_ACROSS)  # type: ignore[arg-type]
 
 
 def cut(clip: Clip, x: int, y: int, width: int, height: int) -> Clip:
@@ -132,8 +132,8 @@ def test_flat_pictures_say_nothing(level: int) -> None:
 def test_an_impossible_alignment_says_nothing() -> None:
     reference, here = Fingerprint.of(sketch(scene(1))), sketch(scene(1))
     for bad in (0.0, float("nan"), float("inf")):
-        assert compare(reference, here, Alignment(((bad, 0, 0), (0, bad, 0)), TILES_ACROSS)).distance is None
-    enormous = Alignment(((1e9, 0, 0), (0, 1e9, 0)), TILES_ACROSS)
+        assert compare(reference, here, Alignment(((bad, 0, 0), (0, bad, 0), (0, 0, 1)), TILES_ACROSS)).distance is None
+    enormous = Alignment(((1e9, 0, 0), (0, 1e9, 0), (0, 0, 1)), TILES_ACROSS)
     assert compare(reference, here, enormous).distance is None
 
 

@@ -9,6 +9,7 @@ from provenance.watermarks.chunk import Chunk, Geometry, View
 from provenance.watermarks.examining import GEOMETRIES_TRIED, SEARCHES, STARTS_TRIED, KeyExaminer, Plan
 from provenance.watermarks.front import FrontEnd, Projector, Spectra
 from provenance.watermarks.reading import FRONTS
+from provenance.watermarks.search import POSITIONS
 from provenance.watermarks.sync import SignSequence
 from provenance.watermarks.tile import Tile, harmonics
 
@@ -78,7 +79,7 @@ def test_two_ids_in_one_file_are_both_read(stream: KeyStream) -> None:
 @pytest.mark.parametrize("keys", [1, 2, 8, 20])
 def test_no_plan_exceeds_the_tests_that_detection_allows(seconds: float | None, keys: int) -> None:
     plan = Plan.of(seconds, keys)
-    rows = len(FRONTS) * (plan.windows * (STARTS_TRIED + 1) + SEARCHES * (3 + GEOMETRIES_TRIED) * 2)
+    rows = len(FRONTS) * (plan.windows * (STARTS_TRIED + 1) + SEARCHES * (POSITIONS + GEOMETRIES_TRIED) * 2)
     assert plan.nonces >= 1
     assert keys * rows * plan.nonces <= statistics.MAX_TESTS
 

@@ -93,7 +93,7 @@ def test_a_crop_is_found_and_mapped_back(
     reading = watermark.read(encode(cropped(marked, left, top, 432, 244), 26))
     assert reading.watermark_id == ID
     assert reading.alignment is not None
-    (scale, _, shift), (_, _, down) = reading.alignment.matrix
+    (scale, _, shift), (_, _, down), _ = reading.alignment.matrix
     period = math.sqrt(marked.width * marked.height) / reading.alignment.tiles_across
     assert 1 / scale == pytest.approx(period, rel=0.004)
     assert (shift * period - left + period / 2) % period - period / 2 == pytest.approx(0, abs=1.0)
@@ -109,6 +109,70 @@ def test_a_mirror_image_is_found_and_said_to_be_one(watermark: PixelWatermark, m
     assert reading.watermark_id == ID
     assert reading.alignment is not None
     assert reading.alignment.mirrored
+
+
+def turned(degrees: float) -> Callable[[np.ndarray], np.ndarray]:
+    def change(frame: np.ndarray) -> np.ndarray:
+        height, width = frame.shape[:2]
+        return cv2.warpAffine(frame, cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0), (width, height))
+
+    return change
+
+
+def tilted(*inwards: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Each corner moved towards the middle by a share of half the sides."""
+
+    def change(frame: np.ndarray) -> np.ndarray:
+        height, width = frame.shape[:2]
+        corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+        moved = corners + (np.array((width, height)) / 2 - corners) * np.array(inwards)[:, None]
+        matrix = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
+        return cv2.warpPerspective(frame, matrix, (width, height))
+
+    return change
+
+
+def squeezed(width: int, height: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda frame: cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(turned(2), id="2-degrees"),
+        pytest.param(turned(-7), id="7-degrees-back"),
+        pytest.param(turned(33), id="33-degrees"),
+        pytest.param(np.rot90, id="quarter-turn"),
+        pytest.param(lambda frame: np.rot90(frame, 2), id="half-turn"),
+        pytest.param(np.transpose, id="quarter-turn-mirrored"),
+        pytest.param(lambda frame: turned(5)(frame)[:, ::-1], id="5-degrees-mirrored"),
+        pytest.param(squeezed(360, 272), id="squeezed-to-4:3"),
+        pytest.param(squeezed(240, 424), id="squeezed-to-9:16"),
+        pytest.param(tilted(0.1, 0.02, 0.08, 0.0), id="tilted"),
+        pytest.param(tilted(0.25, 0.1, 0.0, 0.2), id="tilted-more"),
+        pytest.param(lambda frame: cv2.copyMakeBorder(frame, 24, 24, 0, 0, cv2.BORDER_CONSTANT), id="letterbox"),
+    ],
+)
+def test_a_turned_squeezed_or_tilted_picture_is_read_and_mapped_back(
+    watermark: PixelWatermark, marked: Clip, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    def of_each(frames: np.ndarray) -> np.ndarray:
+        return np.stack([np.repeat(change(frame)[..., None], 3, axis=2) for frame in frames])
+
+    y, x = np.mgrid[: marked.height, : marked.width].astype(np.float32) + 0.5
+    changed = Clip(of_each(marked.luma), marked.times)
+    reading = watermark.read(changed)
+    assert reading.watermark_id == ID
+    assert reading.log10_p <= DETECTED
+    assert reading.alignment is not None
+    at_x, at_y = (change(np.ascontiguousarray(place)) for place in (x, y))  # where each pixel comes from
+    inside = cv2.erode(change(np.ones_like(x)), np.ones((9, 9))) > 0.999
+    down, across = np.nonzero(inside)
+    place = np.array(reading.alignment.matrix) @ np.stack([across + 0.5, down + 0.5, np.ones(len(down))])
+    period = math.sqrt(marked.width * marked.height) / reading.alignment.tiles_across
+    for found, true in zip(place[:2] / place[2] * period, (at_x[inside], at_y[inside]), strict=True):
+        off = (found - true + period / 2) % period - period / 2
+        assert np.quantile(np.abs(off), 0.9) < 2.5  # pixels; whole tiles are not told apart
 
 
 def test_a_trim_is_located_in_time(watermark: PixelWatermark, marked: Clip) -> None:
