@@ -32,9 +32,9 @@ from provenance.video.encoding import holds
 from provenance.video.transform import resized
 from provenance.video.write import write_clip
 from provenance.watermarks.latent import Generator, LatentWatermark
-from provenance.watermarks.marking import DEFAULT_STRENGTH_DB
 from provenance.watermarks.payload import Origin
 from provenance.watermarks.pixel import PixelWatermark
+from provenance.watermarks.strength import chosen, samples_of
 
 ENCODER, ENCODER_CRF = "libx264", 18
 LONGEST_SECONDS = 60.0
@@ -145,10 +145,12 @@ def make_marked(
 
 
 def _marked(clip: Clip, streams: tuple[KeyStream, ...], watermark_id: int) -> Clip:
-    """Put one layer of the pixel watermark under each stream; together they keep to the usual strength."""
-    each_db = DEFAULT_STRENGTH_DB + 10 * math.log10(max(1, len(streams)))
+    """Put one layer of the pixel watermark under each stream; together they are as strong as the clip needs."""
+    if not streams:
+        return clip
+    each = chosen(samples_of(clip), streams[0], watermark_id, clip.seconds).shared(len(streams))
     for stream in streams:
-        clip = PixelWatermark(stream, each_db).embed(clip, watermark_id)
+        clip = PixelWatermark(stream, each).embed(clip, watermark_id)
     return clip
 
 

@@ -7,7 +7,7 @@ claim is asked of the parent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,9 @@ from provenance.sandbox.prescan import prescan
 from provenance.video import Video, VideoInfo, Window
 from provenance.video.encoding import Encoding
 from provenance.video.rewrite import LumaChange, RewriteReport, foreseen, rewrite
+from provenance.watermarks.marking import Strength
 from provenance.watermarks.pixel import PixelWatermark, PixelWatermarkCheck
+from provenance.watermarks.strength import MOST_FRAMES, Sample, chosen, sample_times
 
 SELF_CHECK_SECONDS = 4.8
 """Signing reads its own output back in stretches of this length, until one of them gives the id."""
@@ -40,14 +42,15 @@ class MarkingJob:
     """What to do to one file.
 
     streams: one layer of the watermark under each; none leaves the pictures alone. strength_db: luma PSNR of all layers
-    together. encoding: None stays near the input, or copies the streams where there is no layer.
+    together; None chooses it by trying on sampled seconds. encoding: None stays near the input, or copies the streams
+    where there is no layer.
     """
 
     source: Path
     target: Path
     watermark_id: int
     streams: tuple[KeyStream, ...]
-    strength_db: float
+    strength_db: float | None
     encoding: Encoding | None = None
     keep_location: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -57,12 +60,14 @@ class MarkingJob:
 class MarkedFile:
     """A file that was rewritten, and what its own reader says of it.
 
-    psnr_db: luma of the marked frames against the input's, before encoding; None where nothing was embedded.
+    strength: of all layers together. psnr_db: luma of the marked frames against the input's, before encoding. Both are
+    None where nothing was embedded.
     readings: one per layer, of the first seconds. fingerprint: of the frames as written.
     """
 
     rewritten: RewriteReport
     info: VideoInfo
+    strength: Strength | None
     psnr_db: float | None
     readings: tuple[WatermarkEvidence, ...]
     fingerprint: bytes = field(repr=False)
@@ -106,7 +111,8 @@ def mark(job: MarkingJob) -> MarkedFile:
     """
     video = Video(job.source)
     meter = _Meter()
-    change = _embedding(job, video.info, meter) if job.streams else None
+    strength = _strength(job, video) if job.streams else None
+    change = _embedding(job, video.info, strength, meter) if strength is not None else None
     share = 0.8 if job.streams else 0.5
     rewritten = rewrite(
         video,
@@ -118,7 +124,7 @@ def mark(job: MarkingJob) -> MarkedFile:
     )
     readings, fingerprint = _read_back(job, lambda done: worker.tell(share + (0.95 - share) * done))
     _refuse_unreadable(job, readings, rewritten)
-    return MarkedFile(rewritten, Video(job.target).info, meter.psnr_db, readings, fingerprint)
+    return MarkedFile(rewritten, Video(job.target).info, strength, meter.psnr_db, readings, fingerprint)
 
 
 def seal(
@@ -162,13 +168,38 @@ class _Meter:
         return None if math.isinf(level) else round(level, 2)
 
 
-def _embedding(job: MarkingJob, info: VideoInfo, meter: _Meter) -> LumaChange:
+def _strength(job: MarkingJob, video: Video) -> Strength:
+    """What the job says, or what samples of the video call for."""
+    info = video.info
+    if job.strength_db is not None:
+        return Strength(job.strength_db)
+    if info.is_still:
+        return Strength()
+    return chosen(list(_samples(video)), job.streams[0], job.watermark_id, info.duration_seconds)
+
+
+def _samples(video: Video) -> Iterator[Sample]:
+    info = video.info
+    for begin, end in sample_times(info.duration_seconds):
+        frames: list[np.ndarray] = []
+        times: list[float] = []
+        for window in video.windows(start_seconds=begin):
+            for luma, seconds in zip(window.luma, window.times.tolist(), strict=True):
+                if begin <= seconds < end and len(frames) < MOST_FRAMES:
+                    frames.append(luma)
+                    times.append(seconds)
+            if window.times[-1] >= end or len(frames) == MOST_FRAMES:
+                break
+        if frames:
+            yield Sample.of(frames, times, float(info.frame_rate))
+
+
+def _embedding(job: MarkingJob, info: VideoInfo, strength: Strength, meter: _Meter) -> LumaChange:
     """All layers, one after another; each gets its share of the strength, so that together they keep to it."""
-    each_db = job.strength_db + 10 * math.log10(len(job.streams))
+    each = strength.shared(len(job.streams))
     rate = float(info.frame_rate)
     layers = [
-        PixelWatermark(stream, each_db).embedder(info.width, info.height, rate, job.watermark_id)
-        for stream in job.streams
+        PixelWatermark(stream, each).embedder(info.width, info.height, rate, job.watermark_id) for stream in job.streams
     ]
 
     def change(luma: np.ndarray, seconds: float, bit_depth: int) -> np.ndarray:

@@ -6,7 +6,6 @@ runs in the worker (`provenance.marking`); keys of signers and the repository st
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -37,10 +36,10 @@ from provenance.sandbox.worker import Runner, Worker, warm_worker
 from provenance.video.container import refuse_unreadable
 from provenance.video.encoding import Encoding
 from provenance.watermarks.capacity import ENOUGH_ENERGY, expected_energy
+from provenance.watermarks.marking import Strength
 from provenance.watermarks.payload import Origin
 from provenance.watermarks.pixel import PURPOSE
 
-DEFAULT_STRENGTH_DB = 42.2
 THIN_LOG10_P = -20.0
 """A layer that reads back with a larger chance than this has little left for what the world does to a clip."""
 
@@ -54,7 +53,8 @@ class SigningPlan:
     origin: how the clip was made, as its owner says; "unstated" claims nothing.
     streams: the pixel watermark goes in under each (purpose ``pixel/1``); none means no watermark.
     watermark_id: a free id whose top bits say the origin; None takes a fresh one.
-    strength_db: luma PSNR of the watermark. encoding: None keeps the codec, at a quality near the input.
+    strength_db: luma PSNR of the watermark; None chooses it by trying. encoding: None keeps the codec, at a quality
+        near the input.
     sidecar: credentials beside the file and not inside. keep_location: keep tags that say where it was filmed.
     tsa_url: time-stamp authority (RFC 3161) to ask. force: overwrite the output.
     """
@@ -62,7 +62,7 @@ class SigningPlan:
     origin: OriginName = "unstated"
     streams: tuple[KeyStream, ...] = field(default_factory=lambda: (PUBLIC.stream(PURPOSE),))
     watermark_id: int | None = None
-    strength_db: float = DEFAULT_STRENGTH_DB
+    strength_db: float | None = None
     encoding: Encoding | None = None
     sidecar: bool = False
     keep_location: bool = False
@@ -71,7 +71,7 @@ class SigningPlan:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        if not 30 <= self.strength_db <= 60:
+        if self.strength_db is not None and not 30 <= self.strength_db <= 60:
             raise ValueError(f"a strength of {self.strength_db} dB is out of range: 30 to 60")
         if len({stream.key_name for stream in self.streams}) != len(self.streams):
             raise ValueError("one layer per key")
@@ -294,8 +294,8 @@ def _move_sidecar(sealed: SignedManifest, out: Path, *, force: bool) -> Path | N
 
 def _warnings(marked: MarkedFile, plan: SigningPlan) -> tuple[str, ...]:
     info, seconds = marked.info, marked.rewritten.seconds
-    each_db = plan.strength_db + 10 * math.log10(max(1, len(plan.streams)))
-    little = expected_energy(info.width, info.height, seconds, each_db) < ENOUGH_ENERGY
+    each = (marked.strength or Strength()).shared(len(plan.streams))
+    little = expected_energy(info.width, info.height, seconds, each.decibels) < ENOUGH_ENERGY
     said = [
         f"the watermark under the key {row.key!r} has a thin margin: re-encoding or scaling may lose it"
         for row in marked.readings

@@ -26,6 +26,7 @@ from provenance.watermarks import statistics
 from provenance.watermarks.chunk import Chunk, Geometry, View
 from provenance.watermarks.examining import KeyExaminer, Plan
 from provenance.watermarks.front import FrontEnd
+from provenance.watermarks.marking import Strength
 from provenance.watermarks.payload import Origin, compose_id
 from provenance.watermarks.pixel import PURPOSE, PixelWatermark
 from provenance.watermarks.search import StepImages
@@ -124,13 +125,13 @@ def _stream(random: np.random.Generator) -> KeyStream:
 def _negative(clip: Clip, kind: str, chain: str, seed: int, random: np.random.Generator) -> Clip:
     for _ in range(KINDS.index(kind)):
         watermark_id = compose_id(Origin.UNSTATED, int(random.integers(1 << 61)))
-        clip = PixelWatermark(_stream(random)).embed(clip, watermark_id)
+        clip = PixelWatermark(_stream(random), Strength()).embed(clip, watermark_id)
     return attack_clip(clip, chain, seed)
 
 
 def _view(clip: Clip) -> View:
-    frames = FrontEnd(clip.width, clip.height).normalise(clip.luma)
-    chunk = Chunk(clip.times - clip.times[0], frames, (clip.width, clip.height), clip.frames_per_second)
+    detail = FrontEnd(clip.width, clip.height).detail(clip.luma)
+    chunk = Chunk(clip.times - clip.times[0], detail, (clip.width, clip.height), clip.frames_per_second)
     return chunk.view(Geometry.identity(clip.width, clip.height))
 
 

@@ -58,8 +58,8 @@ def measure_claims(task: Task, clip: Clip) -> list[Row]:
 
 def view_of(clip: Clip) -> View:
     """Return a clip as the pixel watermark's reader sees it whole, without any key."""
-    frames = FrontEnd(clip.width, clip.height).normalise(clip.luma)
-    chunk = Chunk(clip.times - clip.times[0], frames, (clip.width, clip.height), clip.frames_per_second)
+    detail = FrontEnd(clip.width, clip.height).detail(clip.luma)
+    chunk = Chunk(clip.times - clip.times[0], detail, (clip.width, clip.height), clip.frames_per_second)
     return chunk.view(Geometry.identity(clip.width, clip.height))
 
 

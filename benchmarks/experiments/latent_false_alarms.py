@@ -27,6 +27,7 @@ from provenance.keys import Key, KeyStream
 from provenance.video import Clip, Window
 from provenance.watermarks import statistics
 from provenance.watermarks.latent import NONCE_CANDIDATES, LatentWatermark, LatentWatermarkCheck, Stretch
+from provenance.watermarks.marking import Strength
 from provenance.watermarks.payload import Origin, compose_id
 from provenance.watermarks.pixel import PixelWatermark
 
@@ -111,7 +112,11 @@ def _negative(subject: Subject, kind: str, random: np.random.Generator) -> Clip:
     else:
         noise = LatentWatermark(_stream(random, LATENT_PURPOSE), model.noise_shape).noise(watermark_id, random)
     clip = model.sample(noise, prompt_of(subject), steps=SAMPLING_STEPS)
-    return clip if kind != KINDS[2] else PixelWatermark(_stream(random, PIXEL_PURPOSE)).embed(clip, watermark_id)
+    return (
+        clip
+        if kind != KINDS[2]
+        else PixelWatermark(_stream(random, PIXEL_PURPOSE), Strength()).embed(clip, watermark_id)
+    )
 
 
 def _estimates(clip: Clip) -> list[Stretch]:

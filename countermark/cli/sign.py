@@ -38,7 +38,13 @@ ORIGINS = ("generated", "generated-in-part", "edited", "captured")
 @options.signer
 @options.tsa
 @click.option("--no-watermark", is_flag=True, help="Copy the streams as they are, and only sign.")
-@click.option("--strength", default="auto", show_default=True, metavar="DECIBELS", help="Luma PSNR of the watermark.")
+@click.option(
+    "--strength",
+    default="auto",
+    show_default=True,
+    metavar="DECIBELS",
+    help="Luma PSNR; auto tries it.",
+)
 @click.option(
     "--codec",
     metavar="NAME",
@@ -178,5 +184,5 @@ def _strength(text: str) -> dict[str, float]:
     except ValueError:
         value = 0.0
     if not 30 <= value <= 60:
-        raise UsageError(f"--strength {text}: is no number of decibels from 30 to 60", hint="auto is 42.2")
+        raise UsageError(f"--strength {text}: is no number of decibels from 30 to 60", hint="auto fits it to the clip")
     return {"strength_db": value}

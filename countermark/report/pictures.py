@@ -9,12 +9,12 @@ from PIL import Image
 
 from countermark.report.page import Picture
 from provenance.keys import KeyStream
-from provenance.watermarks.marking import DEFAULT_STRENGTH_DB
+from provenance.watermarks.marking import STRONGEST_DB
 from provenance.watermarks.tile import Tile, render
 
 WIDTH = 640
 AMPLIFICATION = 20.0
-_DEVIATION = 255 * 10 ** (-DEFAULT_STRENGTH_DB / 20)
+_DEVIATION = 255 * 10 ** (-STRONGEST_DB / 20)
 
 
 def watermark_pictures(stream: KeyStream, watermark_id: int, keyframe: bytes) -> tuple[Picture, Picture]:

@@ -8,16 +8,16 @@ to the clip afterwards; the rate below is that of the hardest of the development
 from __future__ import annotations
 
 from provenance.errors import CannotCarry
-from provenance.watermarks.marking import DEFAULT_STRENGTH_DB
+from provenance.watermarks.marking import STRONGEST_DB
 
 ENOUGH_ENERGY = 200.0
 _ENERGY_PER_PIXEL_SECOND = 1.2e-3
 _HOPELESS = 8.0  # easy clips give this many times the energy of the hardest
 
 
-def expected_energy(width: int, height: int, seconds: float, strength_db: float = DEFAULT_STRENGTH_DB) -> float:
+def expected_energy(width: int, height: int, seconds: float, strength_db: float = STRONGEST_DB) -> float:
     """Return the energy to be expected of a hard clip; below `ENOUGH_ENERGY` a signer does well to warn."""
-    return _ENERGY_PER_PIXEL_SECOND * width * height * seconds * 10 ** ((DEFAULT_STRENGTH_DB - strength_db) / 10)
+    return _ENERGY_PER_PIXEL_SECOND * width * height * seconds * 10 ** ((STRONGEST_DB - strength_db) / 10)
 
 
 def refuse_too_short(width: int, height: int, seconds: float) -> None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from provenance.evidence import Alignment
-from provenance.watermarks.front import Projector, Spectra
+from provenance.watermarks.front import Projector, Spectra, normalised
 from provenance.watermarks.tile import PERIODS
 
 _LOADING = 0.1
@@ -60,21 +60,23 @@ class Canvas:
         return cls(tuple(to_frame.ravel().tolist()), int(size[0]), int(size[1])), period, (float(low[0]), float(low[1]))
 
     def lay_out(self, frames: np.ndarray, reduction: float) -> np.ndarray:
-        """Return int8 (time, h, w), zero outside the frame, for int8 (time, height, width).
+        """Return (time, h, w), zero outside the frame, for int8 or float32 (time, height, width), of the same type.
 
         reduction: pixels of the canvas, per side, that become one.
         """
+        if self == Canvas.turned(self.height, self.width):
+            return np.ascontiguousarray(frames.transpose(0, 2, 1))
         height, width = frames.shape[1:]
         size = max(1, round(self.width / reduction)), max(1, round(self.height / reduction))
         middle = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # OpenCV counts from the middle of the first pixel
         enlarged = np.diag([self.width / size[0], self.height / size[1], 1.0])
         matrix = np.linalg.inv(middle) @ np.diag([width, height, 1.0]) @ np.reshape(self.to_frame, (3, 3)) @ enlarged
-        laid = np.empty((len(frames), size[1], size[0]), dtype=np.int8)
+        laid = np.empty((len(frames), size[1], size[0]), dtype=frames.dtype)
         for index, frame in enumerate(frames):
             warped = cv2.warpPerspective(
                 frame.astype(np.float32), matrix @ middle, size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
             )
-            laid[index] = np.rint(np.clip(warped, -127, 127))
+            laid[index] = np.rint(np.clip(warped, -127, 127)) if frames.dtype == np.int8 else warped
         return laid
 
 
@@ -134,28 +136,47 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Normalised frames of one stretch of time.
+    """Frames of one stretch of time.
 
-    times: float64 (time,) seconds. frames: int8 (time, h, w) as `front.FrontEnd` leaves them.
+    times: float64 (time,) seconds. detail: int16 (time, h, w) as `front.FrontEnd` leaves it.
     size: width and height of the frames before that. frame_rate: frames per second, near enough.
     """
 
     times: np.ndarray
-    frames: np.ndarray
+    detail: np.ndarray
     size: tuple[int, int]
     frame_rate: float
 
+    @cached_property
+    def frames(self) -> np.ndarray:
+        """int8 (time, h, w): normalised."""
+        return normalised(self.detail)
+
+    @cached_property
+    def moving(self) -> np.ndarray:
+        """int8 (time, h, w): freed of what stands still, then normalised."""
+        return normalised(self.detail, self.detail.mean(axis=0, dtype=np.float32))
+
     def view(self, geometry: Geometry) -> View:
         """Project the frames on the lattice of a geometry."""
-        frames, size = self.frames, self.size
-        if geometry.canvas is not None:
-            reduction = math.sqrt(size[0] * size[1] / (frames.shape[1] * frames.shape[2]))
-            frames, size = geometry.canvas.lay_out(frames, reduction), (geometry.canvas.width, geometry.canvas.height)
-        height, width = frames.shape[1:]
-        projector = Projector(
-            (height, width), geometry.period_x * width / size[0], geometry.period_y * height / size[1]
-        )
-        return View(self, geometry, _project(projector, frames))
+        return View(self, geometry, *(spectra_of(frames, self.size, geometry) for frames in (self.frames, self.moving)))
+
+
+def spectra_of(frames: np.ndarray, size: tuple[int, int], geometry: Geometry) -> Spectra:
+    """Project int8 or float32 (time, h, w), which show frames of `size`, on the lattice of a geometry."""
+    if geometry.canvas is not None:
+        reduction = math.sqrt(size[0] * size[1] / (frames.shape[1] * frames.shape[2]))
+        frames, size = geometry.canvas.lay_out(frames, reduction), (geometry.canvas.width, geometry.canvas.height)
+    height, width = frames.shape[1:]
+    projector = Projector((height, width), geometry.period_x * width / size[0], geometry.period_y * height / size[1])
+    return _project(projector, frames)
+
+
+def centring(spectra: Spectra) -> np.ndarray:
+    """Return float32 (time, time): subtracts the mean over time, and puts it all on the scale of unit noise power."""
+    count = len(spectra.off)
+    power = float((np.abs(spectra.off - spectra.off.mean(axis=0)) ** 2).mean())
+    return ((np.eye(count) - 1 / count) / max(power, 1e-9)).astype(np.float32)
 
 
 def _project(projector: Projector, frames: np.ndarray, batch: int = 32) -> Spectra:
@@ -165,20 +186,23 @@ def _project(projector: Projector, frames: np.ndarray, batch: int = 32) -> Spect
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A chunk's harmonics under one geometry, and the two filters in time that free them of the host."""
+    """A chunk's harmonics under one geometry, and the two filters in time that free them of the host.
+
+    spectra: of the chunk's frames. moving: of what moves in them.
+    """
 
     chunk: Chunk
     geometry: Geometry
     spectra: Spectra
+    moving: Spectra
 
-    @cached_property
-    def values(self) -> np.ndarray:
+    def _along(self, spectra: Spectra) -> np.ndarray:
         """complex64 (time, 368): the harmonics in the marked frame's own phases."""
-        return self.spectra.along(self.geometry.flip_x, self.geometry.flip_y, self.geometry.shift)
+        return spectra.along(self.geometry.flip_x, self.geometry.flip_y, self.geometry.shift)
 
     def moved(self, geometry: Geometry) -> View:
         """Return the view under a geometry with the same periods."""
-        return View(self.chunk, geometry, self.spectra)
+        return View(self.chunk, geometry, self.spectra, self.moving)
 
     @cached_property
     def whitening(self) -> np.ndarray:
@@ -188,14 +212,6 @@ class View:
         count = len(covariance)
         loading = max(_LOADING * np.trace(covariance) / count, 1e-9)
         return np.linalg.inv(covariance + loading * np.eye(count)).astype(np.float32)
-
-    @cached_property
-    def centring(self) -> np.ndarray:
-        """float32 (time, time): subtracts the mean over time, and puts it all on the scale of unit noise power."""
-        off = self.spectra.off
-        power = float((np.abs(off - off.mean(axis=0)) ** 2).mean())
-        count = len(off)
-        return ((np.eye(count) - 1 / count) / max(power, 1e-9)).astype(np.float32)
 
     def trace(self) -> Trace:
         """Return the centred harmonics in steps of `TRACE_SECONDS`: small enough to be kept for every chunk.
@@ -208,13 +224,16 @@ class View:
         duration = 1 / self.chunk.frame_rate
         ends = np.array([self.chunk.times[place == number].max() + duration for number in range(len(steps))])
         begins = np.array([self.chunk.times[place == number].min() for number in range(len(steps))])
-        return Trace(begins, ends, (adding @ self.centring) @ self.values)
+        return Trace(begins, ends, (adding @ centring(self.moving)) @ self._along(self.moving))
 
     @cached_property
     def filtered(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Whitened, then centred: complex64 (time, 368) harmonics and (time, n) off-lattice points. For all keys."""
-        on, off = self.values.astype(np.complex64), self.spectra.off.astype(np.complex64)
-        return [(kernel @ on, kernel @ off) for kernel in (self.whitening, self.centring)]
+        pairs = (self.whitening, self.spectra), (centring(self.moving), self.moving)
+        return [
+            (kernel @ self._along(spectra).astype(np.complex64), kernel @ spectra.off.astype(np.complex64))
+            for kernel, spectra in pairs
+        ]
 
 
 @dataclass(frozen=True, eq=False)

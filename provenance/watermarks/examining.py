@@ -26,6 +26,7 @@ STARTS_TRIED = 3
 SEARCHES = 2
 GEOMETRIES_TRIED = 4
 MOST_NONCES = 12
+_ROWS_PER_GEOMETRY = len(FRONTS) * 2  # one start, and the blind row
 
 
 @dataclass(frozen=True)
@@ -135,15 +136,18 @@ class KeyExaminer:
         return None
 
     def _other_views(self, whole: View, images: dict[int, StepImages]) -> Iterator[View]:
-        """Mirror images and quarter turns, then what the search proposes: by centred frames, by whitened ones; in
-        short clips by both.
+        """Mirror images and quarter turns, then what the search proposes: by what moves, by all of it; in short clips
+        by both.
         """
         yield from search.turned(whole)
         for which in (0, 1) if self._plan.windows <= 2 else ((self._searches - 1) % 2,):
             if which not in images:
-                images[which] = StepImages.of(whole, (whole.centring, whole.whitening)[which])
+                images[which] = StepImages.of(whole, moving=which == 0)
             for proposal in search.propose(images[which], self.reader, GEOMETRIES_TRIED):
-                yield whole.chunk.view(proposal.geometry)
+                if search.looks_marked(images[which], self.reader, proposal, self._plan.nonces):
+                    yield whole.chunk.view(proposal.geometry)
+                else:  # what chance kept from being tested counts as tested
+                    self.tests += _ROWS_PER_GEOMETRY * self._plan.nonces
 
     def _test(self, sums: Sums, geometry: Geometry, starts: int) -> bool:
         """Test rows of the sums; True when an id was read."""

@@ -1,8 +1,9 @@
 """What every reader of the pixel watermark does before a key comes in: normalise frames, project them on a lattice.
 
 A frame is scaled to about 147,000 pixels, freed of what varies slowly, divided by its local deviation and clipped: the
-host's edges then weigh little more than its flat parts. Projections take the harmonics of an axis-aligned lattice of
-any two periods, and the points half way between its nodes, which hold the same host but no watermark: these
+host's edges then weigh little more than its flat parts. In a second version it is first freed of what stands still over
+some seconds, so that texture that does not move counts for nothing. Projections take the harmonics of an axis-aligned
+lattice of any two periods, and the points half way between its nodes, which hold the same host but no watermark: these
 *off-lattice* values measure the noise in time (its covariance between frames) and in frequency.
 """
 
@@ -25,6 +26,9 @@ CLIP_AT = 3.0
 LEVELS = 42
 """Normalised values are kept as int8 in units of 1/42: 3 deviations fit, and memory is a quarter."""
 
+DETAIL_LEVELS = 16
+"""What is left of luma levels is kept as int16 in units of 1/16."""
+
 _HIGH_PASS_CELLS = 1.3
 _DEVIATION_CELLS = 4.0
 _DEVIATION_FLOOR = 0.7
@@ -32,7 +36,7 @@ _DEVIATION_FLOOR = 0.7
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """Normalises luma frames of one size."""
+    """Takes luma frames of one size in."""
 
     width: int
     height: int
@@ -43,25 +47,41 @@ class FrontEnd:
         scale = min(1.0, WORKING_SIDE / math.sqrt(self.width * self.height))
         return max(8, round(self.width * scale)), max(8, round(self.height * scale))
 
-    def normalise(self, luma: np.ndarray) -> np.ndarray:
-        """Return int8 (time, h, w), in units of 1 / LEVELS, for uint8 (time, height, width)."""
-        return np.stack([self._normalise_frame(frame) for frame in luma])
+    def detail(self, luma: np.ndarray) -> np.ndarray:
+        """Return int16 (time, h, w), in units of 1 / DETAIL_LEVELS, for uint8 (time, height, width)."""
+        return np.stack([self._detail_of(frame) for frame in luma])
 
-    def _normalise_frame(self, frame: np.ndarray) -> np.ndarray:
+    def _detail_of(self, frame: np.ndarray) -> np.ndarray:
         width, height = self.size
-        cell = math.sqrt(width * height) / CELLS
         small = (
             frame
             if (width, height) == frame.shape[::-1]
             else cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
         )
         x = small.astype(np.float32)
-        x -= cv2.GaussianBlur(x, (0, 0), _HIGH_PASS_CELLS * cell)
-        side = 2 * round(_DEVIATION_CELLS * cell / 2) + 1
+        x -= cv2.GaussianBlur(x, (0, 0), _HIGH_PASS_CELLS * _cell(x.shape))
+        return np.rint(x * DETAIL_LEVELS).astype(np.int16)
+
+
+def normalised(detail: np.ndarray, without: np.ndarray | float = 0.0) -> np.ndarray:
+    """Divide detail, less what it should be freed of, by its local deviation in each frame, and clip it.
+
+    detail: (time, h, w) as `FrontEnd.detail` returns it; without: (h, w), in its units. Returns int8 in units of
+    1 / LEVELS.
+    """
+    result = np.empty(detail.shape, dtype=np.int8)
+    side = 2 * round(_DEVIATION_CELLS * _cell(detail.shape[1:]) / 2) + 1
+    for index, frame in enumerate(detail):
+        x = (frame - without).astype(np.float32) / np.float32(DETAIL_LEVELS)
         variance = np.maximum(cv2.boxFilter(x * x, -1, (side, side)), 0)  # running sums may end below zero
         x *= np.float32(LEVELS)
         x /= np.sqrt(variance) + np.float32(_DEVIATION_FLOOR)
-        return np.rint(np.clip(x, -CLIP_AT * LEVELS, CLIP_AT * LEVELS)).astype(np.int8)
+        result[index] = np.rint(np.clip(x, -CLIP_AT * LEVELS, CLIP_AT * LEVELS))
+    return result
+
+
+def _cell(shape: tuple[int, ...]) -> float:
+    return math.sqrt(shape[0] * shape[1]) / CELLS
 
 
 @lru_cache

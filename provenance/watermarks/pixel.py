@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,10 +21,11 @@ from provenance.watermarks import Reading, payload, statistics
 from provenance.watermarks.chunk import Chunk, Geometry, Trace, View
 from provenance.watermarks.examining import CHUNK_SECONDS, SEARCHES, Found, KeyExaminer, Plan
 from provenance.watermarks.front import FrontEnd
-from provenance.watermarks.marking import DEFAULT_STRENGTH_DB, Embedder
+from provenance.watermarks.marking import Embedder, Strength
 from provenance.watermarks.reading import BLIND, KeyReader
 from provenance.watermarks.search import StepImages
 from provenance.watermarks.spans import spans_of
+from provenance.watermarks.strength import chosen, samples_of
 from provenance.watermarks.sync import SEQUENCE_SECONDS, START_SECONDS
 from provenance.watermarks.tile import PURPOSE
 
@@ -68,7 +69,7 @@ class PixelWatermarkCheck:
         keep = [i for i in range(len(window)) if (self._seen + i) % self._stride == 0]
         self._seen += len(window)
         if keep:
-            self._frames.extend(self._front.normalise(window.luma[keep]))
+            self._frames.extend(self._front.detail(window.luma[keep]))
             self._times.extend(float(time) for time in window.times[keep])
         while self._times and self._times[-1] - self._times[0] >= 1.5 * CHUNK_SECONDS:
             self._take(int(np.searchsorted(self._times, self._times[0] + CHUNK_SECONDS - 1e-6)))
@@ -111,7 +112,7 @@ class PixelWatermarkCheck:
         images: dict[int, StepImages] = {}
         for examiner in self._keys:
             examiner.end_window()
-            if examiner.may_search and views[self._whole].chunk.frames.any():
+            if examiner.may_search and views[self._whole].chunk.detail.any():
                 view = examiner.look_elsewhere(views[self._whole], images)
                 if view is not None:
                     self._keep_trace(view)
@@ -169,11 +170,11 @@ def _start_seconds(reader: KeyReader, found: Found) -> float | None:
 class PixelWatermark:
     """Marks and reads finished clips under one key.
 
-    stream: `Key.stream(PURPOSE)`. strength_db: luma PSNR of each frame before rounding.
+    stream: `Key.stream(PURPOSE)`. strength: None chooses it for each clip, by trying.
     """
 
     stream: KeyStream
-    strength_db: float = DEFAULT_STRENGTH_DB
+    strength: Strength | None = None
     name: str = "pixel-watermark"
 
     def __post_init__(self) -> None:
@@ -181,12 +182,16 @@ class PixelWatermark:
             raise ValueError(f"the pixel watermark takes a stream for {PURPOSE!r}, not {self.stream.purpose!r}")
 
     def embedder(self, width: int, height: int, frame_rate: float, watermark_id: int) -> Embedder:
-        """Return what marks the luma frames of one video, one at a time."""
-        return Embedder(KeyReader(self.stream).tile, watermark_id, width, height, frame_rate, self.strength_db)
+        """Return what marks the luma frames of one video, one at a time; as strongly as any where nothing is chosen."""
+        strength = self.strength or Strength()
+        return Embedder(KeyReader(self.stream).tile, watermark_id, width, height, frame_rate, strength)
 
     def embed(self, clip: Clip, watermark_id: int) -> Clip:
         """Return a marked copy: the change of luma is added to red, green and blue alike."""
-        embedder = self.embedder(clip.width, clip.height, clip.frames_per_second, watermark_id)
+        strength = self.strength or chosen(samples_of(clip), self.stream, watermark_id, clip.seconds)
+        embedder = replace(self, strength=strength).embedder(
+            clip.width, clip.height, clip.frames_per_second, watermark_id
+        )
         frames = np.empty_like(clip.frames)
         for index, (luma, seconds) in enumerate(zip(clip.luma, clip.times - clip.times[0], strict=True)):
             change = embedder.mark(luma, float(seconds)).astype(np.int16) - luma

@@ -151,6 +151,13 @@ class KeyReader:
         places = self.tile.verification_places
         return statistics.log10_phase_sum_tail(values[places] / noise[places], self.tile.verification_phases(nonces))
 
+    def passes_gate(self, values: np.ndarray, off: np.ndarray, nonces: int) -> bool:
+        """Whether any of the likeliest nonces verifies on one row of harmonics (368,), given off-lattice points."""
+        noise = (np.abs(off) ** 2 @ _ring_means())[rings()[0]]
+        noise = np.maximum(noise, max(float(noise.max()) * 1e-6, 1e-30))
+        chances = self.verify(values, noise, self.nonces(values, noise, nonces))
+        return bool(chances.min() <= math.log10(statistics.GATE))
+
     def soft_signs(self, values: np.ndarray, noise: np.ndarray, nonce: int) -> np.ndarray:
         """Return float64 (512,): log-likelihood ratios of the coded signs, the nonce's mask taken off.
 

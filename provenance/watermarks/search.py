@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import scipy.fft
 
-from provenance.watermarks.chunk import Chunk, Geometry, View
+from provenance.watermarks.chunk import Chunk, Geometry, View, centring, spectra_of
 from provenance.watermarks.front import LEVELS
 from provenance.watermarks.reading import KeyReader
 from provenance.watermarks.straightening import mapped, straightened
@@ -87,12 +87,14 @@ class StepImages:
     size: tuple[int, int]
 
     @classmethod
-    def of(cls, view: View, kernel: np.ndarray) -> StepImages:
-        """Prepare a chunk, filtered in time by one of its identity view's filters."""
+    def of(cls, view: View, *, moving: bool) -> StepImages:
+        """Prepare a chunk, seen as a whole frame: what moves in it, or its frames less their mean over time."""
         chunk = view.chunk
-        height, width = chunk.frames.shape[1:]
+        frames = chunk.moving if moving else chunk.frames
+        kernel = centring(view.moving if moving else view.spectra)
+        height, width = frames.shape[1:]
         factor = 2 if math.sqrt(width * height) >= 300 else 1
-        small = np.stack([_reduced(frame, factor) for frame in chunk.frames])
+        small = np.stack([_reduced(frame, factor) for frame in frames])
         step = np.floor(chunk.times / START_SECONDS + 1e-6).astype(np.int64)
         steps, place = np.unique(step, return_inverse=True)
         adding = (place[None, :] == np.arange(len(steps))[:, None]).astype(np.float32)
@@ -105,9 +107,13 @@ class StepImages:
         """The spectrum of all the frame."""
         return Spectrum.of(self.images, self.size, self.images.shape[:0:-1], (0, 0))
 
+    def summed(self, signs: np.ndarray) -> np.ndarray:
+        """Return float32 (h, w): the images added up with these signs (steps,)."""
+        return np.asarray(np.tensordot(signs, self.images, axes=1))
+
     def straightened(self, reader: KeyReader, signs: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the homography of a tilted frame, and its score, from the map of its middle."""
-        summed = (signs @ self.images.reshape(len(signs), -1)).reshape(self.images.shape[1:])
+        summed = self.summed(signs)
         extent = self.whole.extent
         return straightened(summed, (extent[0] / summed.shape[1], extent[1] / summed.shape[0]), reader, matrix)
 
@@ -274,6 +280,15 @@ def propose(images: StepImages, reader: KeyReader, count: int) -> list[Proposal]
     return kept[:count]
 
 
+def looks_marked(images: StepImages, reader: KeyReader, proposal: Proposal, nonces: int) -> bool:
+    """Whether the sum of a chunk's images, at the proposal's own start, passes the gate; far cheaper than a view."""
+    signs = reader.sequence.amplitudes(images.middles, np.array([proposal.start]), 0.0)[0]
+    spectra = spectra_of(images.summed(signs)[None], images.size, proposal.geometry)
+    geometry = proposal.geometry
+    values = spectra.along(geometry.flip_x, geometry.flip_y, geometry.shift)[0]
+    return reader.passes_gate(values, spectra.off[0], nonces)
+
+
 def _alike(one: Proposal, other: Proposal, size: tuple[int, int]) -> bool:
     """Whether two geometries scale, turn and tilt the frame alike, near enough."""
     width, height = size
@@ -420,17 +435,19 @@ def _geometry(matrix: np.ndarray, size: tuple[int, int]) -> Geometry | None:
 
 @lru_cache
 def _shift_waves(places: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """Float32 (20, 4096): cosines, then sines, whose product with real and imaginary parts is Re(v exp(-i phase))."""
     k = np.array(places)
     u = np.arange(_SHIFT_GRID) / _SHIFT_GRID
-    grid = np.stack(np.meshgrid(u, u, indexing="ij"), axis=-1).reshape(-1, 2)
-    return np.exp(-2j * np.pi * grid @ k.T).astype(np.complex64)
+    phases = 2 * np.pi * k @ np.stack(np.meshgrid(u, u, indexing="ij"), axis=-1).reshape(-1, 2).T
+    return np.concatenate([np.cos(phases), np.sin(phases)]).astype(np.float32)
 
 
 def _best_shifts(values: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the best coherent sum (n,) of lines (n, 10) over shifts, in standard deviations, and the shifts (n, 2) in
     periods."""
-    coarse = (_shift_waves(tuple(map(tuple, k.tolist()))) @ values.T.astype(np.complex64)).real
-    shifts = np.stack(np.divmod(coarse.argmax(axis=0), _SHIFT_GRID), axis=1) / _SHIFT_GRID
+    waves = _shift_waves(tuple(map(tuple, k.tolist())))
+    coarse = np.concatenate([values.real, values.imag], axis=1).astype(np.float32) @ waves
+    shifts = np.stack(np.divmod(coarse.argmax(axis=1), _SHIFT_GRID), axis=1) / _SHIFT_GRID
     which = np.arange(len(values))
     for step in (1 / 256, 1 / 1024):
         around = shifts[:, None] + step * _AROUND  # (n, 9, 2)
@@ -440,4 +457,4 @@ def _best_shifts(values: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndar
     return sums[which, best] / math.sqrt(len(k) / 2), shifts
 
 
-__all__ = ["POSITIONS", "Chunk", "Proposal", "StepImages", "propose", "turned"]
+__all__ = ["POSITIONS", "Chunk", "Proposal", "StepImages", "looks_marked", "propose", "turned"]

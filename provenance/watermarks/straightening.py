@@ -40,6 +40,7 @@ def straightened(
     columns = np.linspace(0, width - 1, _PLACES[1]).round().astype(int)
     grid = places[np.ix_(rows, columns)].reshape(-1, 2)
     far = np.abs(grid / (places[-1, -1] + places[0, 0]) - 0.5).max(axis=1) * 2
+    down, across = _windows(height, rows, _WINDOW / scale[1]), _windows(width, columns, _WINDOW / scale[0]).T
     best = (matrix, -math.inf)
     for share in (*_GROWTH, None):
         waves = _demodulated(image, places, reader, matrix)
@@ -48,9 +49,7 @@ def straightened(
             best = matrix, score
         if share is None:
             break
-        local = (
-            _local(waves, _WINDOW / math.sqrt(scale[0] * scale[1]))[:, rows][:, :, columns].reshape(len(waves), -1).T
-        )
+        local = (down @ waves @ across).reshape(len(waves), -1).T
         moves, clear = _differences(local, reader)
         known = (clear >= _CLEAR) & (far <= share)
         if known.sum() < _FEWEST:
@@ -81,13 +80,10 @@ def _score(waves: np.ndarray) -> float:
     return float((waves.real.sum(axis=(1, 2)) / np.sqrt(np.maximum(power, 1e-30) / 2)).sum() / math.sqrt(len(waves)))
 
 
-def _local(waves: np.ndarray, deviation: float) -> np.ndarray:
-    return np.stack(
-        [
-            cv2.GaussianBlur(wave.real, (0, 0), deviation) + 1j * cv2.GaussianBlur(wave.imag, (0, 0), deviation)
-            for wave in waves
-        ]
-    )
+def _windows(count: int, chosen: np.ndarray, deviation: float) -> np.ndarray:
+    """Return complex64 (chosen, count): Gaussian weights around some of `count` pixels, of sum 1."""
+    weights = np.exp(-(((np.arange(count) - chosen[:, None]) / deviation) ** 2) / 2)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.complex64)
 
 
 def _differences(local: np.ndarray, reader: KeyReader) -> tuple[np.ndarray, np.ndarray]:

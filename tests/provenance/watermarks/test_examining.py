@@ -30,9 +30,9 @@ def received(stream: KeyStream, energy: float, number: int, watermark_id: int = 
     noise = [(rng.normal(size=a.shape) + 1j * rng.normal(size=a.shape)) / np.sqrt(2) for a in (blank.grid, blank.off)]
     k = harmonics()
     noise[0][:, k[:, 1], k[:, 0] + 16] += amplitude * signs[:, None] * wanted
-    frames = FrontEnd(64, 64).normalise(np.zeros((FRAMES, 64, 64), np.uint8))
+    frames = FrontEnd(64, 64).detail(np.zeros((FRAMES, 64, 64), np.uint8))
     spectra = Spectra(noise[0].astype(np.complex64), noise[1].astype(np.complex64))
-    return View(Chunk(times, frames, (64, 64), RATE), WHOLE, spectra)
+    return View(Chunk(times, frames, (64, 64), RATE), WHOLE, spectra, spectra)
 
 
 def examined(reader: KeyStream, views: list[View], keys: int = 1) -> KeyExaminer:

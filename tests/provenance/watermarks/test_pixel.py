@@ -15,6 +15,7 @@ from provenance.verdict import judge
 from provenance.video import Clip, Window
 from provenance.watermarks import Watermark, payload
 from provenance.watermarks.capacity import ENOUGH_ENERGY, expected_energy, refuse_too_short
+from provenance.watermarks.marking import STRONGEST_DB
 from provenance.watermarks.payload import Origin
 from provenance.watermarks.pixel import PixelWatermark, PixelWatermarkCheck
 
@@ -46,8 +47,7 @@ def test_it_is_a_watermark(watermark: PixelWatermark) -> None:
 
 
 def test_a_marked_clip_stays_at_42_decibels(scene: Clip, marked: Clip) -> None:
-    assert psnr(scene.luma, marked.luma) >= 42.0
-    assert psnr(scene.luma, marked.luma) < 44.0
+    assert 42.0 <= psnr(scene.luma, marked.luma) < 47.0
     assert marked.times is scene.times or np.array_equal(marked.times, scene.times)
 
 
@@ -252,7 +252,7 @@ def test_ten_bit_luma_is_marked_as_strongly(watermark: PixelWatermark, scene: Cl
     marked = watermark.embedder(scene.width, scene.height, 24.0, ID).mark(luma, 0.1, bit_depth=10)
     assert marked.dtype == np.uint16
     assert marked.max() <= 1023
-    assert psnr(luma, marked, peak=1020.0) == pytest.approx(42.2, abs=0.1)
+    assert psnr(luma, marked, peak=1020.0) == pytest.approx(STRONGEST_DB, abs=0.1)
 
 
 def test_a_frame_of_another_size_is_refused(watermark: PixelWatermark) -> None:
@@ -278,7 +278,7 @@ def test_marking_keeps_up_with_video(watermark: PixelWatermark) -> None:
 def test_room_grows_with_size_and_length_and_none_is_refused_with_a_hint() -> None:
     assert expected_energy(1280, 720, 2.0) > ENOUGH_ENERGY
     assert expected_energy(320, 180, 1.0) < ENOUGH_ENERGY
-    assert expected_energy(320, 180, 1.0, strength_db=39.2) == pytest.approx(
+    assert expected_energy(320, 180, 1.0, strength_db=STRONGEST_DB - 3) == pytest.approx(
         2 * expected_energy(320, 180, 1.0), rel=0.01
     )
     refuse_too_short(640, 360, 1.0)
