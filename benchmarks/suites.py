@@ -55,6 +55,22 @@ FULL_CHAINS = (
     "diffusion:.2+diffusion:.2", "super-resolution",
 )  # fmt: skip
 """Section 13 of our reference page on watermarks, save what needs another watermark, an optimiser or many clips."""
+LIMITS_CHAINS = (
+    "none",
+    # how hard an encoder may press
+    "x264:23", "x264:28", "x264:35", "x264:40", "x264:45", "x264:50", "x265:28", "x265:35", "x265:40", "vp9:41",
+    "vp9:51", "av1:35", "av1:50", "crop:.71+brightness:.5+x264:35", "crop:.71+brightness:.5+x264:40",
+    # how far a picture may be changed, and encoded again
+    "rotate:1+x264:28", "rotate:5+x264:28", "rotate:10+x264:28", "turn:1+x264:28", "turn:2+x264:28", "flip+x264:28",
+    "crop-random:.55+x264:28", "crop-random-restored:.55+x264:28", "resize:.32+x264:28", "resize:.5+x264:28",
+    "resize:2+x264:28", "resize-restored:.32+x264:28", "aspect:1.3333+x264:28", "aspect:.5625+x264:28",
+    "letterbox:.12+x264:28", "perspective:.1+x264:28", "perspective:.3+x264:28", "zoom:.02+x264:28",
+    "jitter:.01+x264:28", "resize:.5+turn:2+crop:.5+x264:28",
+    # and time
+    "drop:.5+x264:28", "trim:1+x264:28", "trim:2.5+x264:28", "insert:29+x264:28", "reorder:4+x264:28",
+    "reverse+x264:28", "fps:15+x264:28", "fps:60+x264:28", "speed:.5+x264:28", "speed:2+x264:28", "splice:3+x264:28",
+)  # fmt: skip
+"""What the pixel watermark is built to survive, each as far as it should."""
 VIDEOMARKBENCH_CHAINS = (
     "noise:.01", "noise:.05", "noise:.1", "noise:.15", "noise:.2",
     "blur:.1", "blur:.5", "blur:1", "blur:1.5",
@@ -98,6 +114,7 @@ SUITES = {
     "quick": Suite(QUICK_CHAINS, 8, 4, 2, 2.0, SceneShape(360, 640, 2.0), ("pixel", "dwtDctSvd")),
     "standard": Suite(STANDARD_CHAINS, 24, 24, 4, 4.0, SceneShape(480, 848, 2.0)),
     "full": Suite(FULL_CHAINS, 24, 24, 4, 4.0, SceneShape(480, 848, 2.0)),
+    "limits": Suite(LIMITS_CHAINS, 24, 24, 2, 4.0, SceneShape(720, 1280, 4.0), ("pixel",)),
     "videomarkbench": Suite(VIDEOMARKBENCH_CHAINS, 24, 24, 4, 4.0, SceneShape(480, 848, 2.0)),
 }
 

@@ -28,19 +28,23 @@ from provenance.video.write import write_clip
 RATE = 24
 SHORT_SECONDS, LONG_SECONDS = 10, 600
 QUICK_CHECKS = "credentials,pixel-watermark"
+PERIOD_SECONDS = 96
+"""Whole seconds after which the sign sequence of 19.2 s begins anew."""
 
 
 @dataclass(frozen=True)
 class Arm:
     """One command and the clip that it is given: its length in seconds and its lines.
 
-    repeats: None for as many as are asked for.
+    repeats: None for as many as are asked for. marked: the clip is signed beforehand, untimed; one that is longer than
+    `PERIOD_SECONDS` repeats so much of itself, after which the watermark begins anew.
     """
 
     command: str
     seconds: int
     height: int = 720
     repeats: int | None = None
+    marked: bool = False
 
 
 def arms_of(short_seconds: int = SHORT_SECONDS, long_seconds: int = LONG_SECONDS) -> dict[str, Arm]:
@@ -53,6 +57,9 @@ def arms_of(short_seconds: int = SHORT_SECONDS, long_seconds: int = LONG_SECONDS
         **{f"{name} 60 s of 1080 lines": Arm(name, 60, 1080, repeats=1) for name in ("transcode", "sign")},
         "help": Arm("help", 0),
         "verify 2 s of 480 lines, two checks": Arm("verify quick", 2, 480),
+        "verify 2 s of 480 lines, two checks, marked": Arm("verify quick", 2, 480, marked=True),
+        "verify a minute of 480 lines, two checks, marked": Arm("verify copy", 60, 480, repeats=1, marked=True),
+        "verify an hour of 480 lines, two checks, marked": Arm("verify copy", 3600, 480, repeats=1, marked=True),
         "generate": Arm("generate", 0),
     }
 
@@ -96,12 +103,19 @@ def measure(task: Task) -> list[Row]:
         folder = Path(name)
         source, signed = folder / "source.mp4", folder / "signed.mp4"
         if arm.seconds:
-            write_source(source, arm.seconds, arm.height)
+            write_source(source, min(arm.seconds, PERIOD_SECONDS) if arm.marked else arm.seconds, arm.height)
+        if arm.marked:
+            timed([_MAIN, "sign", str(source), "-o", str(signed)], folder / "home")
+            source = signed
+            if arm.command == "verify copy":  # its packets alone, without credentials
+                source = folder / "copy.mp4"
+                repeat(signed, source, -(-arm.seconds // PERIOD_SECONDS))
         command = {
             "transcode": [_TRANSCODE, str(source), str(signed)],
             "sign": [_MAIN, "sign", str(source), "-o", str(signed)],
             "verify": [_MAIN, "verify", str(source)],
             "verify quick": [_MAIN, "verify", str(source), "--checks", QUICK_CHECKS],
+            "verify copy": [_MAIN, "verify", str(source), "--checks", QUICK_CHECKS, "--expect", "marked"],
             "generate": [_MAIN, "generate", PROMPT, "-o", str(folder / "made.mp4"), "--seed", "0"],
             "help": [_MAIN, "--help"],
         }[arm.command]
@@ -141,20 +155,21 @@ def write_source(path: Path, seconds: int, height: int = 720) -> None:
         pictures.append(np.clip(luma, 0, 255).astype(np.uint8))
     second = path.with_name("second.mp4")
     write_clip(Clip.at_rate(np.repeat(np.stack(pictures)[..., None], 3, axis=-1), RATE), second, crf=20, force=True)
-    _repeat(second, path, seconds)
+    repeat(second, path, seconds)
 
 
-def _repeat(second: Path, path: Path, times: int) -> None:
-    """Write the packets of a clip that lasts one second again and again."""
+def repeat(clip: Path, path: Path, times: int) -> None:
+    """Write the packets of a clip again and again, each time where it ended before."""
     import av
 
-    with av.open(str(second)) as reader, created(path) as writer:
+    with av.open(str(clip)) as reader, created(path) as writer:
         stream = reader.streams.video[0]
         copy = writer.add_stream_from_template(stream)
         unit = Fraction(stream.time_base or Fraction(1, RATE))
         packets = [packet for packet in reader.demux(stream) if packet.dts is not None]
         stamps = [(packet.pts or 0, packet.dts or 0, bytes(packet), packet.is_keyframe) for packet in packets]
-        for start in (turn * round(1 / unit) for turn in range(times)):
+        length = len(stamps) * round(Fraction(1, RATE) / unit)
+        for start in (turn * length for turn in range(times)):
             for pts, dts, data, key in stamps:
                 packet = av.Packet(data)
                 packet.pts, packet.dts, packet.time_base = pts + start, dts + start, unit

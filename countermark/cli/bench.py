@@ -25,7 +25,7 @@ OPTIONS = (
     default="quick",
     show_default=True,
     metavar="NAME",
-    help="quick, standard, full or videomarkbench.",
+    help="quick, standard, full, limits or videomarkbench.",
     shell_complete=completion.one_of(completion.SUITES),
 )
 @click.option(

@@ -17,7 +17,7 @@ VARIABLE = "_COUNTERMARK_COMPLETE"
 CODECS = ("h264", "hevc", "av1", "vp9", "prores", "ffv1", "libx264", "libx265", "libsvtav1", "libvpx-vp9")
 MODELS = ("built-in",)
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-SUITES = ("quick", "standard", "full", "videomarkbench")
+SUITES = ("quick", "standard", "full", "limits", "videomarkbench")
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 

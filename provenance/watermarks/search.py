@@ -4,7 +4,7 @@ tilted.
 A crop leaves the tile where it was and makes the frame smaller, so the periods seem larger than the frame's size says,
 whether it was scaled back or not; a turn or a change of aspect moves the pilot lines accordingly. The search sums the
 spectrum of a chunk coherently for starts of the sign sequence, looks the ten pilot lines up under families of maps
-(`FAMILIES`), and refines the best: first their coherent sum over all shifts, then the map. A tilted frame is looked at
+(`families`), and refines the best: first their coherent sum over all shifts, then the map. A tilted frame is looked at
 through its middle, where it is nearly a linear map, and straightened from there (`straightening`). The search uses the
 pilot and nothing else.
 """
@@ -50,7 +50,6 @@ _REFINED_PER_FAMILY = 4
 _LEAST_SCORE = 6.5
 _SHIFT_GRID = 64
 _LOOKED_UP_TOGETHER = 1024
-_FAMILY_COST = 1.3  # in line powers, per natural logarithm of how many maps a family has
 
 
 def turned(view: View) -> Iterator[View]:
@@ -187,7 +186,7 @@ def _reduced(frame: np.ndarray, factor: int) -> np.ndarray:
 class Family:
     """Maps that are tried together: float64 (n, 2, 2), from the frame, in whole-frame periods, to tile coordinates.
 
-    freedom: float64 (m, 2, 2): the small changes, each times a map, that stay within the family. steps: how far apart
+    freedom: float64 (m, 2, 2): the small changes, each times a map, that stay within the family. step: how far apart
     its maps lie. through_the_middle: whether the frame's middle alone is looked at.
     """
 
@@ -224,9 +223,9 @@ def _turns(angles: np.ndarray) -> np.ndarray:
     return np.asarray(np.cos(angles)[:, None, None] * np.eye(2) + np.sin(angles)[:, None, None] * _TURNING)
 
 
-@lru_cache
+@lru_cache(maxsize=4)
 def families(width: int, height: int) -> tuple[Family, ...]:
-    """Return what is tried on frames of this size, simple maps first."""
+    """Return what is tried on frames of this size, simple maps first: about 112,000 maps, 4 MB."""
     ratios = np.exp(_SCALE_STEP * np.arange(1, _ASPECT_STEPS + 1) / 2)
     squeezed = np.sqrt([aspect * height / width for aspect in ASPECTS])
     squeezed = squeezed[np.abs(np.log(squeezed)) > _SCALE_STEP]
