@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -196,7 +196,7 @@ def _samples(video: Video) -> Iterator[Sample]:
 
 def _embedding(job: MarkingJob, info: VideoInfo, strength: Strength, meter: _Meter) -> LumaChange:
     """All layers, one after another; each gets its share of the strength, so that together they keep to it."""
-    each = strength.shared(len(job.streams))
+    each = replace(strength, layers=len(job.streams))
     rate = float(info.frame_rate)
     layers = [
         PixelWatermark(stream, each).embedder(info.width, info.height, rate, job.watermark_id) for stream in job.streams

@@ -6,6 +6,7 @@ runs in the worker (`provenance.marking`); keys of signers and the repository st
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -294,8 +295,8 @@ def _move_sidecar(sealed: SignedManifest, out: Path, *, force: bool) -> Path | N
 
 def _warnings(marked: MarkedFile, plan: SigningPlan) -> tuple[str, ...]:
     info, seconds = marked.info, marked.rewritten.seconds
-    each = (marked.strength or Strength()).shared(len(plan.streams))
-    little = expected_energy(info.width, info.height, seconds, each.decibels) < ENOUGH_ENERGY
+    each_db = (marked.strength or Strength()).decibels + 10 * math.log10(max(1, len(plan.streams)))
+    little = expected_energy(info.width, info.height, seconds, each_db) < ENOUGH_ENERGY
     said = [
         f"the watermark under the key {row.key!r} has a thin margin: re-encoding or scaling may lose it"
         for row in marked.readings

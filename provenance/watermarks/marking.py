@@ -11,12 +11,13 @@ import numpy as np
 from provenance.watermarks import tile
 from provenance.watermarks.sync import SignSequence
 
-STRONGEST_DB = 42.5
+STRONGEST_DB = 42.4
 """Luma PSNR of each frame before rounding; after it, a clip stays at 42 dB or above."""
 
-CONTRASTS = (0.5, 1.0, 1.5)
-"""From an even watermark, which survives best, to one that keeps close to the picture's detail."""
+MOST_LEVELS = 1.2
+"""Standard deviation, in luma levels, of the watermark where the picture is smooth: there it would be seen first."""
 
+_CONTRAST = 0.75
 _LARGEST_DEVIATION_RATIO = 5.0
 _HEADROOM = 10.0  # levels from black or white within which a watermark is cut off, and would only grey a border
 _LEAST_HEADROOM = 0.1
@@ -24,18 +25,21 @@ _LEAST_HEADROOM = 0.1
 
 @dataclass(frozen=True)
 class Strength:
-    """How strong a watermark is.
+    """How strong a watermark is: luma PSNR of each frame before rounding; smooth frames stay above it.
 
-    decibels: luma PSNR of each frame before rounding. contrast: the power of the local deviation that it follows; the
-    larger, the less of it lies where the picture is smooth.
+    layers: how many watermarks keep to it together.
     """
 
     decibels: float = STRONGEST_DB
-    contrast: float = CONTRASTS[0]
+    layers: int = 1
 
-    def shared(self, layers: int) -> Strength:
-        """Return the strength of each of several layers that keep to this one together."""
-        return Strength(self.decibels + 10 * math.log10(max(1, layers)), self.contrast)
+    @property
+    def of_one_layer(self) -> tuple[float, float]:
+        """Standard deviation in luma levels of one layer: of a frame, and at most where the picture is smooth."""
+        share = 1 / math.sqrt(self.layers)
+        return 255 * 10 ** (-self.decibels / 20) * share, MOST_LEVELS * 10 ** (
+            (STRONGEST_DB - self.decibels) / 20
+        ) * share
 
 
 class Embedder:
@@ -49,8 +53,8 @@ class Embedder:
         self._sequence = SignSequence(layout.stream)
         self._start = np.array([layout.start_of(watermark_id)])
         self._frame_rate = frame_rate
-        self._deviation = 255 * 10 ** (-strength.decibels / 20)
-        self._contrast = strength.contrast
+        self._deviation, smooth = strength.of_one_layer
+        self._largest_gain = smooth / (2 / 6) ** _CONTRAST
         self._reduction = max(1, round(math.sqrt(width * height) / 240))
 
     def mark(self, luma: np.ndarray, seconds: float, bit_depth: int = 8) -> np.ndarray:
@@ -65,14 +69,15 @@ class Embedder:
         pattern = cv2.multiply(self._pattern, self._mask(luma, unit))
         power = cv2.norm(pattern) / math.sqrt(pattern.size)
         amplitude = float(self._sequence.amplitudes(np.array([seconds]), self._start, self._frame_rate)[0, 0])
-        pattern = pattern * np.float32(amplitude * self._deviation * unit / max(power, 1e-9))
+        gain = min(self._deviation / max(power, 1e-9), self._largest_gain)
+        pattern = pattern * np.float32(amplitude * gain * unit)
         if luma.dtype == np.uint8:
             return cv2.add(luma, pattern, dtype=cv2.CV_8U)
         marked = np.rint(luma.astype(np.float32) + pattern)
         return np.clip(marked, 0, (1 << bit_depth) - 1).astype(luma.dtype)
 
     def _mask(self, luma: np.ndarray, unit: float) -> np.ndarray:
-        """Return float32 (height, width): how much a viewer tolerates, ((sigma + 2) / 6)^contrast, little of it near
+        """Return float32 (height, width): how much a viewer tolerates, ((sigma + 2) / 6)^.75, little of it near
         black and white."""
         height, width = luma.shape
         size = (max(1, width // self._reduction), max(1, height // self._reduction))
@@ -82,5 +87,5 @@ class Embedder:
         ratio = np.minimum((np.sqrt(variance) + 2) / 6, _LARGEST_DEVIATION_RATIO)
         black, white = (16, 235) if small.min() >= 15 else (0, 255)  # limited range, as most files have
         room = np.clip(np.minimum(mean - black, white - mean) / _HEADROOM, _LEAST_HEADROOM, 1)
-        mask = (ratio**self._contrast * room).astype(np.float32)
+        mask = (ratio**_CONTRAST * room).astype(np.float32)
         return cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,8 +1,7 @@
 """Choosing how strong a clip's pixel watermark is: sampled seconds are marked, encoded as the world does, and read.
 
-The strongest mark goes in first. Where a reader collects more from it than reading takes, it is made weaker; where it
-costs too many bytes or too much structure, it follows the picture's detail more closely, then becomes weaker. The
-encoder is x264 at qualities that no benchmark measures.
+The strongest mark goes in first. Where a reader collects more from it than reading takes, or where it costs too many
+bytes or too much structure, it is made weaker. The encoder is x264 at qualities that no benchmark measures.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from provenance.video import Clip
 from provenance.watermarks import payload
 from provenance.watermarks.chunk import Chunk, Geometry
 from provenance.watermarks.front import FrontEnd
-from provenance.watermarks.marking import CONTRASTS, Embedder, Strength
+from provenance.watermarks.marking import Embedder, Strength
 from provenance.watermarks.reading import KeyReader
 from provenance.watermarks.sync import START_SECONDS, STARTS
 
@@ -98,18 +97,14 @@ def chosen(samples: Sequence[Sample], stream: KeyStream, watermark_id: int, seco
         if strength != Strength():
             energy = counted * statistics.fmean(trial.energy_per_second(strength) for trial in trials)
     spare = max(0.0, 10 * math.log10(max(energy, 1e-9) / ENOUGH_ENERGY))
-    return Strength(round(min(WEAKEST_DB, strength.decibels + spare), 1), strength.contrast)
+    return Strength(round(min(WEAKEST_DB, strength.decibels + spare), 1))
 
 
 def _affordable(trials: Sequence[_Trial]) -> Strength:
-    """The first strength that costs little enough: closer to the detail, then weaker."""
+    """The strongest that costs little enough, or nearly so."""
     strength = Strength()
-    for contrast in CONTRASTS:
-        strength = Strength(contrast=contrast)
-        if not _too_costly(trials, strength):
-            return strength
     while _too_costly(trials, strength) and strength.decibels + _STEP_DB <= WEAKEST_FOR_COST_DB:
-        strength = Strength(strength.decibels + _STEP_DB, strength.contrast)
+        strength = Strength(strength.decibels + _STEP_DB)
     return strength
 
 
