@@ -312,6 +312,11 @@ _AROUND = np.stack(np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0], indexing="ij"
 """(9, 2): a place and its neighbours."""
 
 
+def _waves(maps: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """Return float64 (maps, lines, 2): waves per whole-frame period that become the tile's lines (lines, 2)."""
+    return maps[:, None, 0] * lines[:, 0, None] + maps[:, None, 1] * lines[:, 1, None]
+
+
 def _best_starts(
     spectrum: Spectrum, lines: np.ndarray, maps: np.ndarray, pilots: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -319,7 +324,7 @@ def _best_starts(
     scores, starts = np.empty(len(maps), np.float32), np.empty(len(maps), np.int64)
     for first in range(0, len(maps), _LOOKED_UP_TOGETHER):
         part = slice(first, first + _LOOKED_UP_TOGETHER)
-        places = spectrum.places(np.einsum("lj,nji->nli", pilots, maps[part]))
+        places = spectrum.places(_waves(maps[part], pilots))
         total = lines[places[:, 0]]
         for line in range(1, places.shape[1]):
             total += lines[places[:, line]]
@@ -376,9 +381,11 @@ class _Refinement:
 
     def _best_start(self, linear: np.ndarray) -> int:
         """Return the start whose lines are in phase: power alone cannot tell one from its opposite."""
-        lines = self._lines(self.spectrum.images, linear[None])[:, 0]
-        scores, _, _ = self._phased(self.signs @ lines)
-        return int(scores.argmax())
+        phases = np.exp(-1j * self.reader.tile.pilot_phases)
+        lines = self.signs @ self._lines(self.spectrum.images, linear[None])[:, 0]
+        rows = np.concatenate([lines * phases, lines.conj() * phases])
+        best = _over_shifts(rows, harmonics()[self.reader.tile.pilots]).max(axis=1)
+        return int(best.argmax()) % STARTS
 
     def _around(
         self, linear: np.ndarray, freedom: np.ndarray, spreads: tuple[float, ...], step: float
@@ -398,7 +405,7 @@ class _Refinement:
     def _lines(self, images: np.ndarray, maps: np.ndarray) -> np.ndarray:
         """Return complex (images, maps, 10): the pilot lines of images (n, h, w) under each map, over the floor."""
         height, width = images.shape[1:]
-        waves = np.einsum("lj,nji->nli", harmonics()[self.reader.tile.pilots].astype(np.float64), maps)
+        waves = _waves(maps, harmonics()[self.reader.tile.pilots])
         flat = waves.reshape(-1, 2) * self.spectrum.extent
         across = 2 * np.pi * np.outer((np.arange(width) + 0.5) / width, flat[:, 0]).astype(np.float32)
         down = 2 * np.pi * np.outer((np.arange(height) + 0.5) / height, flat[:, 1]).astype(np.float32)
@@ -441,12 +448,16 @@ def _shift_waves(places: tuple[tuple[int, int], ...]) -> np.ndarray:
     return np.concatenate([np.cos(phases), np.sin(phases)]).astype(np.float32)
 
 
+def _over_shifts(values: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """Return float32 (n, 4096): the sums of lines (n, 10) over a grid of shifts."""
+    parts = np.concatenate([values.real, values.imag], axis=1).astype(np.float32)
+    return np.asarray(parts @ _shift_waves(tuple(map(tuple, k.tolist()))))
+
+
 def _best_shifts(values: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the best coherent sum (n,) of lines (n, 10) over shifts, in standard deviations, and the shifts (n, 2) in
     periods."""
-    waves = _shift_waves(tuple(map(tuple, k.tolist())))
-    coarse = np.concatenate([values.real, values.imag], axis=1).astype(np.float32) @ waves
-    shifts = np.stack(np.divmod(coarse.argmax(axis=1), _SHIFT_GRID), axis=1) / _SHIFT_GRID
+    shifts = np.stack(np.divmod(_over_shifts(values, k).argmax(axis=1), _SHIFT_GRID), axis=1) / _SHIFT_GRID
     which = np.arange(len(values))
     for step in (1 / 256, 1 / 1024):
         around = shifts[:, None] + step * _AROUND  # (n, 9, 2)
