@@ -1,12 +1,14 @@
 """Reading the pixel watermark under one key, once geometry is given: sum over time, find the start, test, decode.
 
 Sums over time are linear and small, so that they can be added up over a whole file. The start in the sign sequence is
-chosen by the pilot alone, the nonce by its own harmonics alone: verification chooses nothing, as its p-value requires.
+chosen by the pilot or the nonce, the nonce by its own harmonics alone: verification chooses nothing, as its p-value
+requires.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -63,6 +65,23 @@ class Trial:
     nonce: int
     verification_log10_p: float
     candidate: payload.Candidate | None
+
+
+def _apart(scores: np.ndarray, chosen: Sequence[int], count: int) -> list[int]:
+    """Return `chosen` and the best other starts, `count` in all, no two of them neighbours."""
+    found = list(chosen)
+    for start in np.argsort(-scores, kind="stable"):
+        if len(found) == count:
+            break
+        if all(min((start - other) % STARTS, (other - start) % STARTS) > 1 for other in found):
+            found.append(int(start))
+    return found
+
+
+def _level(values: np.ndarray, noise: np.ndarray, places: np.ndarray, phases: np.ndarray) -> float:
+    """Return the amplitude of harmonics of known phase."""
+    weight = 1 / noise[places]
+    return float(((values[places] * np.exp(-1j * phases)).real * weight).sum() / weight.sum())
 
 
 def _product(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -130,15 +149,21 @@ class KeyReader:
         return np.asarray((lines * weight).sum(axis=-1) / np.sqrt(weight.sum(axis=-1) / 2))
 
     def starts(self, sums: Sums, count: int) -> list[int]:
-        """Return the most likely starts, best first, no two of them neighbours, and then the blind row."""
-        scores = self.pilot_scores(sums)[:, :STARTS].sum(axis=0)
-        chosen: list[int] = []
-        for start in np.argsort(-scores, kind="stable"):
-            if all(min((start - other) % STARTS, (other - start) % STARTS) > 1 for other in chosen):
-                chosen.append(int(start))
-            if len(chosen) == count:
-                break
-        return [*chosen, BLIND]
+        """Return the most likely starts, best first, no two of them neighbours, and then the blind row.
+
+        The last of several is the likeliest by the nonce: every clip of a key has the same pilot, so that an attacker
+        with many clips can take the pilot out, and nothing else.
+        """
+        by_pilot = self.pilot_scores(sums)[:, :STARTS].sum(axis=0)
+        chosen = _apart(by_pilot, [], max(1, count - 1))
+        return [*(chosen if count == 1 else _apart(self._nonce_scores(sums), chosen, count)), BLIND]
+
+    def _nonce_scores(self, sums: Sums) -> np.ndarray:
+        """Return float64 (256,): by start, how well the nonce that fits best does so, in standard deviations."""
+        places = self.tile.nonce_places
+        noise = np.median(sums.noise, axis=1, keepdims=True)[..., rings()[0][places]]
+        lines = (sums.values[:, :STARTS, places] / np.maximum(noise, 1e-30)).sum(axis=0).astype(np.complex64)
+        return np.asarray((lines @ self._nonce_turns.T).real.max(axis=1), dtype=np.float64)
 
     def nonces(self, values: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
         """Return int64 (count,): the nonces whose sequences fit best, by their own harmonics alone."""
@@ -161,13 +186,15 @@ class KeyReader:
     def soft_signs(self, values: np.ndarray, noise: np.ndarray, nonce: int) -> np.ndarray:
         """Return float64 (512,): log-likelihood ratios of the coded signs, the nonce's mask taken off.
 
-        A complex value a (s1 + i s2) / sqrt(2) in noise of power n gives 2 sqrt(2) a Re(y) / n for s1.
+        A complex value a (s1 + i s2) / sqrt(2) in noise of power n gives 2 sqrt(2) a Re(y) / n for s1. The amplitude a
+        is what the pilot shows, or verification where the pilot was taken out.
         """
-        pilots, places = self.tile.pilots, self.tile.payload_places
-        weight = 1 / noise[pilots]
-        line = float(((values[pilots] * self._pilot_turn).real * weight).sum() / weight.sum())
+        places = self.tile.payload_places
         others = len(harmonics()) - SECTORS
-        amplitude = max(line, 0.0) * math.sqrt((1 - PILOT_POWER) / others / (PILOT_POWER / SECTORS))
+        by_pilot = _level(values, noise, self.tile.pilots, self.tile.pilot_phases)
+        by_pilot *= math.sqrt((1 - PILOT_POWER) / others / (PILOT_POWER / SECTORS))
+        known = self.tile.verification_places, self.tile.verification_phases(nonce)
+        amplitude = max(by_pilot, _level(values, noise, *known), 0.0)
         scaled = 2 * math.sqrt(2) * amplitude * values[places] / noise[places]
         soft = np.stack([scaled.real, scaled.imag], axis=1).ravel()
         return np.asarray(soft * self.tile.payload_signs(nonce), dtype=np.float64)

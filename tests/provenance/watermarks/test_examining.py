@@ -87,3 +87,10 @@ def test_no_plan_exceeds_the_tests_that_detection_allows(seconds: float | None, 
 def test_every_test_is_counted(stream: KeyStream) -> None:
     examiner = examined(stream, [received(stream, 0.0, 0)])
     assert examiner.tests == (STARTS_TRIED + 1) * len(FRONTS) * Plan.of(FRAMES / RATE, 1).nonces
+
+
+def test_a_clip_whose_pilot_was_taken_out_is_read_by_its_nonce(stream: KeyStream) -> None:
+    view = received(stream, 600, 0)
+    k = harmonics()[Tile(stream).pilots]
+    view.spectra.grid[:, k[:, 1], k[:, 0] + 16] = 0
+    assert list(examined(stream, [view]).found) == [ID]
