@@ -11,7 +11,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -148,7 +148,7 @@ def _marked(clip: Clip, streams: tuple[KeyStream, ...], watermark_id: int) -> Cl
     """Put one layer of the pixel watermark under each stream; together they are as strong as the clip needs."""
     if not streams:
         return clip
-    each = replace(chosen(samples_of(clip), streams[0], watermark_id, clip.seconds), layers=len(streams))
+    each = chosen(samples_of(clip), streams[0], watermark_id, clip.seconds, len(streams))
     for stream in streams:
         clip = PixelWatermark(stream, each).embed(clip, watermark_id)
     return clip

@@ -7,8 +7,8 @@ claim is asked of the parent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -26,10 +26,11 @@ from provenance.sandbox.limits import Limits
 from provenance.sandbox.prescan import prescan
 from provenance.video import Video, VideoInfo, Window
 from provenance.video.encoding import Encoding
+from provenance.video.pixels import is_rgb
 from provenance.video.rewrite import LumaChange, RewriteReport, foreseen, rewrite
 from provenance.watermarks.marking import Strength
 from provenance.watermarks.pixel import PixelWatermark, PixelWatermarkCheck
-from provenance.watermarks.strength import MOST_FRAMES, Sample, chosen, sample_times
+from provenance.watermarks.strength import Sampler, chosen
 
 SELF_CHECK_SECONDS = 4.8
 """Signing reads its own output back in stretches of this length, until one of them gives the id."""
@@ -171,35 +172,32 @@ class _Meter:
 def _strength(job: MarkingJob, video: Video) -> Strength:
     """What the job says, or what samples of the video call for."""
     info = video.info
+    layers = len(job.streams)
     if job.strength_db is not None:
-        return Strength(job.strength_db)
+        return Strength(job.strength_db, layers)
     if info.is_still:
-        return Strength()
-    return chosen(list(_samples(video)), job.streams[0], job.watermark_id, info.duration_seconds)
+        return Strength(layers=layers)
+    sampler = Sampler(info.duration_seconds, float(info.frame_rate), full_range=_marks_full_range(info))
+    for window in video.windows():
+        worker.tell(0.0)  # it is at work
+        if sampler.see(window.luma, window.times.tolist()):
+            break
+    return chosen(sampler.samples(), job.streams[0], job.watermark_id, info.duration_seconds, layers)
 
 
-def _samples(video: Video) -> Iterator[Sample]:
-    info = video.info
-    for begin, end in sample_times(info.duration_seconds):
-        frames: list[np.ndarray] = []
-        times: list[float] = []
-        for window in video.windows(start_seconds=begin):
-            for luma, seconds in zip(window.luma, window.times.tolist(), strict=True):
-                if begin <= seconds < end and len(frames) < MOST_FRAMES:
-                    frames.append(luma)
-                    times.append(seconds)
-            if window.times[-1] >= end or len(frames) == MOST_FRAMES:
-                break
-        if frames:
-            yield Sample.of(frames, times, float(info.frame_rate))
+def _marks_full_range(info: VideoInfo) -> bool:
+    """Whether the luma that is marked runs from 0 to 255: that of RGB does, whatever the file says."""
+    return info.full_range or is_rgb(info.pixel_format)
 
 
 def _embedding(job: MarkingJob, info: VideoInfo, strength: Strength, meter: _Meter) -> LumaChange:
     """All layers, one after another; each gets its share of the strength, so that together they keep to it."""
-    each = replace(strength, layers=len(job.streams))
     rate = float(info.frame_rate)
     layers = [
-        PixelWatermark(stream, each).embedder(info.width, info.height, rate, job.watermark_id) for stream in job.streams
+        PixelWatermark(stream, strength).embedder(
+            info.width, info.height, rate, job.watermark_id, full_range=_marks_full_range(info)
+        )
+        for stream in job.streams
     ]
 
     def change(luma: np.ndarray, seconds: float, bit_depth: int) -> np.ndarray:

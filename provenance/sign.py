@@ -40,6 +40,7 @@ from provenance.watermarks.capacity import ENOUGH_ENERGY, expected_energy
 from provenance.watermarks.marking import Strength
 from provenance.watermarks.payload import Origin
 from provenance.watermarks.pixel import PURPOSE
+from provenance.watermarks.strength import LEAST_SECONDS
 
 THIN_LOG10_P = -20.0
 """A layer that reads back with a larger chance than this has little left for what the world does to a clip."""
@@ -296,7 +297,8 @@ def _move_sidecar(sealed: SignedManifest, out: Path, *, force: bool) -> Path | N
 def _warnings(marked: MarkedFile, plan: SigningPlan) -> tuple[str, ...]:
     info, seconds = marked.info, marked.rewritten.seconds
     each_db = (marked.strength or Strength()).decibels + 10 * math.log10(max(1, len(plan.streams)))
-    little = expected_energy(info.width, info.height, seconds, each_db) < ENOUGH_ENERGY
+    was_tried = plan.strength_db is None and not info.is_still and seconds >= LEAST_SECONDS
+    little = not was_tried and expected_energy(info.width, info.height, seconds, each_db) < ENOUGH_ENERGY
     said = [
         f"the watermark under the key {row.key!r} has a thin margin: re-encoding or scaling may lose it"
         for row in marked.readings

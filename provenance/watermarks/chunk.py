@@ -15,7 +15,7 @@ from provenance.watermarks.tile import PERIODS
 
 _LOADING = 0.1
 TRACE_SECONDS = 0.15
-_LARGEST_CANVAS = 3.0  # sides of the frame
+_LARGEST_CANVAS, _LARGEST_AREA = 3.0, 6.0  # sides, and areas, of the frame
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Canvas:
         period = math.sqrt(width * height / max(area, 1e-6))
         low = places.min(axis=0)
         size = np.ceil((places.max(axis=0) - low) * period)
-        if size.max() > _LARGEST_CANVAS * max(width, height):
+        if size.max() > _LARGEST_CANVAS * max(width, height) or size.prod() > _LARGEST_AREA * width * height:
             raise ValueError("the frame is stretched beyond what a canvas can show")
         tile_from_canvas = np.array([[1 / period, 0, low[0]], [0, 1 / period, low[1]], [0, 0, 1]])
         shares = np.diag([1 / width, 1 / height, 1.0])

@@ -136,13 +136,13 @@ class KeyExaminer:
         return None
 
     def _other_views(self, whole: View, images: dict[int, StepImages]) -> Iterator[View]:
-        """Mirror images and quarter turns, then what the search proposes: by what moves, by all of it; in short clips
-        by both.
+        """Mirror images and quarter turns, then what the search proposes: by centred frames, by whitened ones; in
+        short clips by both.
         """
         yield from search.turned(whole)
         for which in (0, 1) if self._plan.windows <= 2 else ((self._searches - 1) % 2,):
             if which not in images:
-                images[which] = StepImages.of(whole, moving=which == 0)
+                images[which] = StepImages.of(whole, whitened=which == 1)
             for proposal in search.propose(images[which], self.reader, GEOMETRIES_TRIED):
                 if search.looks_marked(images[which], self.reader, proposal, self._plan.nonces):
                     yield whole.chunk.view(proposal.geometry)

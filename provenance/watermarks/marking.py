@@ -46,8 +46,18 @@ class Embedder:
     """Marks the frames of one video with one id. Frames may come in any order; nothing is remembered between them."""
 
     def __init__(
-        self, layout: tile.Tile, watermark_id: int, width: int, height: int, frame_rate: float, strength: Strength
+        self,
+        layout: tile.Tile,
+        watermark_id: int,
+        width: int,
+        height: int,
+        frame_rate: float,
+        strength: Strength,
+        *,
+        full_range: bool = True,
     ) -> None:
+        """full_range: whether luma runs from 0 to 255, or from 16 to 235 as in most files (of 8 bits)."""
+        self._black, self._white = (0, 255) if full_range else (16, 235)
         nonce = layout.nonce_of(watermark_id)
         self._pattern = tile.render(layout.coefficients(watermark_id, nonce), width, height)
         self._sequence = SignSequence(layout.stream)
@@ -85,7 +95,6 @@ class Embedder:
         mean = cv2.blur(small, (5, 5))
         variance = np.maximum(cv2.sqrBoxFilter(small, cv2.CV_32F, (5, 5)) - mean * mean, 0)
         ratio = np.minimum((np.sqrt(variance) + 2) / 6, _LARGEST_DEVIATION_RATIO)
-        black, white = (16, 235) if small.min() >= 15 else (0, 255)  # limited range, as most files have
-        room = np.clip(np.minimum(mean - black, white - mean) / _HEADROOM, _LEAST_HEADROOM, 1)
+        room = np.clip(np.minimum(mean - self._black, self._white - mean) / _HEADROOM, _LEAST_HEADROOM, 1)
         mask = (ratio**_CONTRAST * room).astype(np.float32)
         return cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -59,6 +59,7 @@ class PixelWatermarkCheck:
         self._times: list[float] = []
         self._frames: list[np.ndarray] = []
         self._seen = self._chunks = self._decoded = self._windows = 0
+        self._next = -math.inf
         self._traces: dict[Geometry, list[Trace]] = {}
         self._examined: list[Span] = []
 
@@ -66,7 +67,11 @@ class PixelWatermarkCheck:
         """Take in the next frames. Never says enough: other seconds may carry other ids."""
         if not self._streams:
             return True
-        keep = [i for i in range(len(window)) if (self._seen + i) % self._stride == 0]
+        keep = []
+        for index, seconds in enumerate(window.times.tolist(), self._seen):
+            if index % self._stride == 0 and seconds >= self._next:  # some frames may be far closer than the average
+                keep.append(index - self._seen)
+                self._next = seconds + 0.9 / _MAX_FRAME_RATE
         self._seen += len(window)
         if keep:
             self._frames.extend(self._front.detail(window.luma[keep]))
@@ -82,6 +87,8 @@ class PixelWatermarkCheck:
         if self._times:
             self._take(len(self._times))
         self._end_window()
+        if self._windows == 1:  # a short clip that did not say so has searches left
+            self._search()
         for examiner in self._keys:
             examiner.end_file()
         found = [row for examiner in self._keys for row in self._evidence_of(examiner)]
@@ -108,10 +115,14 @@ class PixelWatermarkCheck:
             return
         self._decoded = self._chunks
         self._windows += 1
+        for examiner in self._keys:
+            examiner.end_window()
+        self._search()
+
+    def _search(self) -> None:
         _, views = self._last
         images: dict[int, StepImages] = {}
         for examiner in self._keys:
-            examiner.end_window()
             if examiner.may_search and views[self._whole].chunk.detail.any():
                 view = examiner.look_elsewhere(views[self._whole], images)
                 if view is not None:
@@ -181,10 +192,13 @@ class PixelWatermark:
         if self.stream.purpose != PURPOSE:
             raise ValueError(f"the pixel watermark takes a stream for {PURPOSE!r}, not {self.stream.purpose!r}")
 
-    def embedder(self, width: int, height: int, frame_rate: float, watermark_id: int) -> Embedder:
+    def embedder(
+        self, width: int, height: int, frame_rate: float, watermark_id: int, *, full_range: bool = True
+    ) -> Embedder:
         """Return what marks the luma frames of one video, one at a time; as strongly as any where nothing is chosen."""
         strength = self.strength or Strength()
-        return Embedder(KeyReader(self.stream).tile, watermark_id, width, height, frame_rate, strength)
+        tile = KeyReader(self.stream).tile
+        return Embedder(tile, watermark_id, width, height, frame_rate, strength, full_range=full_range)
 
     def embed(self, clip: Clip, watermark_id: int) -> Clip:
         """Return a marked copy: the change of luma is added to red, green and blue alike."""

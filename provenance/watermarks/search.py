@@ -86,11 +86,11 @@ class StepImages:
     size: tuple[int, int]
 
     @classmethod
-    def of(cls, view: View, *, moving: bool) -> StepImages:
-        """Prepare a chunk, seen as a whole frame: what moves in it, or its frames less their mean over time."""
+    def of(cls, view: View, *, whitened: bool) -> StepImages:
+        """Prepare a chunk, seen as a whole frame: freed in time of its mean, or of what its covariance foretells."""
         chunk = view.chunk
-        frames = chunk.moving if moving else chunk.frames
-        kernel = centring(view.moving if moving else view.spectra)
+        frames = chunk.frames
+        kernel = view.whitening if whitened else centring(view.spectra)
         height, width = frames.shape[1:]
         factor = 2 if math.sqrt(width * height) >= 300 else 1
         small = np.stack([_reduced(frame, factor) for frame in frames])
@@ -225,7 +225,7 @@ def _turns(angles: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def families(width: int, height: int) -> tuple[Family, ...]:
-    """Return what is tried on frames of this size, simple maps first: about 112,000 maps, 4 MB."""
+    """Return what is tried on frames of this size, simple maps first: about 144,000 maps, 5 MB."""
     ratios = np.exp(_SCALE_STEP * np.arange(1, _ASPECT_STEPS + 1) / 2)
     squeezed = np.sqrt([aspect * height / width for aspect in ASPECTS])
     squeezed = squeezed[np.abs(np.log(squeezed)) > _SCALE_STEP]

@@ -7,11 +7,10 @@ bytes or too much structure, it is made weaker. The encoder is x264 at qualities
 from __future__ import annotations
 
 import io
-import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -28,15 +27,16 @@ from provenance.watermarks.marking import Embedder, Strength
 from provenance.watermarks.reading import KeyReader
 from provenance.watermarks.sync import START_SECONDS, STARTS
 
-WEAKEST_DB, WEAKEST_FOR_COST_DB = 46.0, 44.0
+WEAKEST_DB, WEAKEST_FOR_COST_DB = 46.0, 43.8
 """How weak it may become where a reader has more than enough, and where it only costs too much."""
 
-SAMPLES_AT = (0.1, 0.55)
-"""Where in a clip its samples begin, as shares of its length."""
+SAMPLES_AT = ((0.1, 5.0), (0.55, 20.0))
+"""Where in a clip its samples begin, as shares of its length, and in seconds at the latest: all before is decoded."""
 
 SAMPLE_SECONDS = 1.0
 LEAST_SECONDS = 0.5
-MOST_FRAMES = 60
+LEAST_SIDE, MOST_SIDE = 16, 4096
+MOST_RATE, MOST_FRAMES = 60.0, 120
 MOST_PIXELS = 1920 * 1080
 """Larger frames are sampled at this size."""
 
@@ -54,42 +54,91 @@ _STEP_DB = 0.7
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Consecutive frames: luma uint8 (time, height, width), seconds float64 (time,) since the clip's first frame."""
+    """Consecutive frames as they will be marked: luma uint8 (time, height, width), seconds float64 (time,) since the
+    clip's first frame. full_range: as of `Embedder`.
+    """
 
     luma: np.ndarray
     seconds: np.ndarray
     frame_rate: float
+    full_range: bool = True
 
-    @classmethod
-    def of(cls, luma: Iterable[np.ndarray], seconds: Sequence[float], frame_rate: float) -> Sample:
-        """Take frames in: no more than `MOST_FRAMES`, with even sides, none larger than `MOST_PIXELS`."""
-        frames = np.stack([_fitted(frame) for frame in itertools.islice(luma, MOST_FRAMES)])
-        return cls(frames, np.asarray(seconds[:MOST_FRAMES], dtype=np.float64), frame_rate)
+
+class Sampler:
+    """Takes a clip's frames in, from its beginning, and keeps what is sampled of them, at most `MOST_PIXELS` large."""
+
+    def __init__(self, duration_seconds: float | None, frame_rate: float, *, full_range: bool = True) -> None:
+        """full_range: whether the clip's file is; what is seen here is, and is compressed again where that is not."""
+        self._times = sample_times(duration_seconds)
+        self._stride = max(1, math.ceil(frame_rate / MOST_RATE))
+        self._rate, self._full_range = frame_rate / self._stride, full_range
+        self._kept: list[list[tuple[np.ndarray, float]]] = [[] for _ in self._times]
+        self._seen = 0
+
+    def see(self, luma: Iterable[np.ndarray], seconds: Iterable[float]) -> bool:
+        """Take in the next frames, full range; True when no more are wanted."""
+        last = 0.0
+        for frame, last in zip(luma, seconds, strict=True):
+            for kept, (begin, end) in zip(self._kept, self._times, strict=True):
+                if begin <= last < end and self._seen % self._stride == 0 and len(kept) < MOST_FRAMES:
+                    kept.append((self._fitted(frame), last))
+            self._seen += 1
+        return last >= self._times[-1][1]
+
+    def samples(self) -> list[Sample]:
+        """Return what was kept; nothing of stretches that have no frames."""
+        return [
+            Sample(np.stack([one[0] for one in kept]), np.array([one[1] for one in kept]), self._rate, self._full_range)
+            for kept in self._kept
+            if kept
+        ]
+
+    def _fitted(self, luma: np.ndarray) -> np.ndarray:
+        height, width = luma.shape
+        scale = min(1.0, math.sqrt(MOST_PIXELS / (width * height)), MOST_SIDE / max(width, height))
+        size = max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
+        small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA) if scale < 1 else luma[: size[1], : size[0]]
+        if self._full_range:
+            return np.array(small)
+        return np.rint(16 + small * np.float32(219 / 255)).astype(np.uint8)
 
 
 def sample_times(duration_seconds: float | None) -> tuple[tuple[float, float], ...]:
     """Return begin and end of the stretches to sample, in seconds; one where the clip is short or of unknown length."""
     if duration_seconds is None or duration_seconds < 2 * SAMPLE_SECONDS:
         return ((0.0, 2 * SAMPLE_SECONDS),)
-    begins = [share * duration_seconds for share in SAMPLES_AT]
+    begins = [min(share * duration_seconds, latest) for share, latest in SAMPLES_AT]
     return tuple((begin, begin + SAMPLE_SECONDS) for begin in begins)
 
 
 def samples_of(clip: Clip) -> list[Sample]:
     """Return the samples of a clip in memory."""
-    seconds = clip.times - clip.times[0]
-    parts = [np.flatnonzero((seconds >= begin) & (seconds < end)) for begin, end in sample_times(clip.seconds)]
-    return [Sample.of(clip.luma[part], seconds[part], clip.frames_per_second) for part in parts if len(part)]
+    sampler = Sampler(clip.seconds, clip.frames_per_second)
+    sampler.see(clip.luma, (clip.times - clip.times[0]).tolist())
+    return sampler.samples()
 
 
-def chosen(samples: Sequence[Sample], stream: KeyStream, watermark_id: int, seconds: float | None) -> Strength:
-    """Return the strength for a clip of this length with these samples; the strongest where they are too short."""
-    samples = [sample for sample in samples if len(sample.luma) >= LEAST_SECONDS * sample.frame_rate]
+def chosen(
+    samples: Sequence[Sample], stream: KeyStream, watermark_id: int, seconds: float | None, layers: int = 1
+) -> Strength:
+    """Return the strength of all layers together for a clip of this length with these samples; the strongest where
+    they are too short or too small to try."""
+    samples = [
+        sample
+        for sample in samples
+        if len(sample.luma) >= LEAST_SECONDS * sample.frame_rate and min(sample.luma.shape[1:]) >= LEAST_SIDE
+    ]
     if not samples:
-        return Strength()
+        return Strength(layers=layers)
+    return replace(_chosen(samples, stream, watermark_id, seconds, layers), layers=layers)
+
+
+def _chosen(
+    samples: Sequence[Sample], stream: KeyStream, watermark_id: int, seconds: float | None, layers: int
+) -> Strength:
     reader = KeyReader(stream)
     trials = [_Trial(sample, reader, watermark_id) for sample in samples]
-    counted = min(_COUNTED_SECONDS, seconds or _COUNTED_SECONDS)
+    counted = min(_COUNTED_SECONDS, seconds or _COUNTED_SECONDS) / layers
     strength = Strength()
     energy = counted * statistics.fmean(trial.energy_per_second(strength) for trial in trials)
     if energy >= LEAST_ENERGY:  # else it is all needed
@@ -103,7 +152,7 @@ def chosen(samples: Sequence[Sample], stream: KeyStream, watermark_id: int, seco
 def _affordable(trials: Sequence[_Trial]) -> Strength:
     """The strongest that costs little enough, or nearly so."""
     strength = Strength()
-    while _too_costly(trials, strength) and strength.decibels + _STEP_DB <= WEAKEST_FOR_COST_DB:
+    while _too_costly(trials, strength) and strength.decibels + _STEP_DB <= WEAKEST_FOR_COST_DB + 1e-9:
         strength = Strength(strength.decibels + _STEP_DB)
     return strength
 
@@ -154,7 +203,8 @@ class _Trial:
     def _mark(self, strength: Strength) -> np.ndarray:
         if self._marked is None or self._marked[0] != strength:
             height, width = self._sample.luma.shape[1:]
-            embedder = Embedder(self._reader.tile, self._id, width, height, self._sample.frame_rate, strength)
+            rate, full_range = self._sample.frame_rate, self._sample.full_range
+            embedder = Embedder(self._reader.tile, self._id, width, height, rate, strength, full_range=full_range)
             pairs = zip(self._sample.luma, self._seconds, strict=True)
             self._marked = strength, np.stack([embedder.mark(luma, float(seconds)) for luma, seconds in pairs])
         return self._marked[1]
@@ -168,15 +218,6 @@ def _balanced(sample: Sample, reader: KeyReader, start: int) -> np.ndarray:
     changes = np.abs(np.diff(np.sign(signs), axis=1)).sum(axis=1)
     best = int(np.lexsort((np.abs(changes - np.median(changes)), np.abs(signs.mean(axis=1)).round(1)))[0])
     return since + (best - start) % STARTS * START_SECONDS
-
-
-def _fitted(luma: np.ndarray) -> np.ndarray:
-    height, width = luma.shape
-    scale = min(1.0, math.sqrt(MOST_PIXELS / (width * height)))
-    size = max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
-    if scale < 1:
-        return cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(luma[: size[1], : size[0]])
 
 
 def _encoded(luma: np.ndarray, frame_rate: float, crf: int) -> bytes:
@@ -197,4 +238,4 @@ def _decoded(data: bytes) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="gray") for frame in container.decode(video=0)])
 
 
-__all__ = ["Sample", "chosen", "sample_times", "samples_of"]
+__all__ = ["Sample", "Sampler", "chosen", "sample_times", "samples_of"]
