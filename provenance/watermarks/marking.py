@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from provenance.watermarks import tile
-from provenance.watermarks.sync import SignSequence
+from provenance.watermarks.sync import SOFT_AFTER, SignSequence
 
 STRONGEST_DB = 42.4
 """Luma PSNR of each frame before rounding; after it, a clip stays at 42 dB or above."""
@@ -79,6 +79,8 @@ class Embedder:
         pattern = cv2.multiply(self._pattern, self._mask(luma, unit))
         power = cv2.norm(pattern) / math.sqrt(pattern.size)
         amplitude = float(self._sequence.amplitudes(np.array([seconds]), self._start, self._frame_rate)[0, 0])
+        if seconds < SOFT_AFTER:  # nothing was shown before that could flicker, and a lone frame needs all of it
+            amplitude = math.copysign(1.0, amplitude)
         gain = min(self._deviation / max(power, 1e-9), self._largest_gain)
         pattern = pattern * np.float32(amplitude * gain * unit)
         if luma.dtype == np.uint8:

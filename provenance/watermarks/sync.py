@@ -23,7 +23,9 @@ START_SECONDS = GROUPS * GROUP_SECONDS / STARTS
 
 SEQUENCE_SECONDS = GROUPS * GROUP_SECONDS
 SOFT_AMPLITUDE = 0.4
-_SOFT_BEFORE, _SOFT_AFTER = 0.0375, 0.0292  # seconds around a change of sign: two frames at 30 per second
+SOFT_BEFORE, SOFT_AFTER = 0.0375, 0.0292
+"""Seconds around a change of sign: two frames at 30 per second."""
+
 _SOFT_FROM_RATE = 20.0
 _IMBALANCE = 2
 _DRAWS = 64
@@ -63,8 +65,8 @@ class SignSequence:
         if frame_rate < _SOFT_FROM_RATE:
             return here
         since = (position - group) * GROUP_SECONDS
-        after_change = (since < _SOFT_AFTER) & (self.signs[(group - 1) % GROUPS] != here)
-        before_change = (GROUP_SECONDS - since <= _SOFT_BEFORE) & (self.signs[(group + 1) % GROUPS] != here)
+        after_change = (since < SOFT_AFTER) & (self.signs[(group - 1) % GROUPS] != here)
+        before_change = (GROUP_SECONDS - since <= SOFT_BEFORE) & (self.signs[(group + 1) % GROUPS] != here)
         return np.where(after_change | before_change, np.float32(SOFT_AMPLITUDE) * here, here)
 
 

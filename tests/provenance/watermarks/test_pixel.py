@@ -15,7 +15,7 @@ from provenance.verdict import judge
 from provenance.video import Clip, Window
 from provenance.watermarks import Watermark, payload
 from provenance.watermarks.capacity import ENOUGH_ENERGY, expected_energy, refuse_too_short
-from provenance.watermarks.marking import STRONGEST_DB
+from provenance.watermarks.marking import STRONGEST_DB, Strength
 from provenance.watermarks.payload import Origin
 from provenance.watermarks.pixel import PixelWatermark, PixelWatermarkCheck
 
@@ -314,3 +314,13 @@ def test_a_mirrored_clip_of_unknown_length_counts_as_marked_throughout(
     evidence = examined_by(watermark.stream, mirrored, None).evidence()
     assert evidence[0].watermark_id == generated
     assert judge(evidence)[1].finding == "generated"
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_lone_frame_is_marked_in_full_wherever_its_clip_starts(
+    watermark: PixelWatermark, scene: Clip, number: int
+) -> None:
+    """A frame beside a change of sign is softened against flicker; before the first there is nothing to flicker."""
+    watermark_id = payload.compose_id(Origin.EDITED, 1000 + number)
+    marked = PixelWatermark(watermark.stream, Strength()).embed(scene.select(slice(0, 1)), watermark_id)
+    assert psnr(scene.luma[0], marked.luma[0]) < STRONGEST_DB + 1
