@@ -226,7 +226,7 @@ def _encoded(luma: np.ndarray, frame_rate: float, crf: int) -> bytes:
         stream = container.add_stream("libx264", rate=Fraction(frame_rate).limit_denominator(1001))
         stream.height, stream.width = luma.shape[1:]
         stream.pix_fmt = "gray"
-        stream.options = {"crf": str(crf), "preset": "veryfast"}
+        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}  # more would change the bits
         for frame in luma:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
         container.mux(stream.encode())
