@@ -112,11 +112,9 @@ def _negative(subject: Subject, kind: str, random: np.random.Generator) -> Clip:
     else:
         noise = LatentWatermark(_stream(random, LATENT_PURPOSE), model.noise_shape).noise(watermark_id, random)
     clip = model.sample(noise, prompt_of(subject), steps=SAMPLING_STEPS)
-    return (
-        clip
-        if kind != KINDS[2]
-        else PixelWatermark(_stream(random, PIXEL_PURPOSE), Strength()).embed(clip, watermark_id)
-    )
+    if kind != KINDS[2]:
+        return clip
+    return PixelWatermark(_stream(random, PIXEL_PURPOSE), Strength()).embed(clip, watermark_id)
 
 
 def _estimates(clip: Clip) -> list[Stretch]:

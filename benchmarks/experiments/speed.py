@@ -58,8 +58,8 @@ def arms_of(short_seconds: int = SHORT_SECONDS, long_seconds: int = LONG_SECONDS
         "help": Arm("help", 0),
         "verify 2 s of 480 lines, two checks": Arm("verify quick", 2, 480),
         "verify 2 s of 480 lines, two checks, marked": Arm("verify quick", 2, 480, marked=True),
-        "verify a minute of 480 lines, two checks, marked": Arm("verify copy", 60, 480, repeats=1, marked=True),
-        "verify an hour of 480 lines, two checks, marked": Arm("verify copy", 3600, 480, repeats=1, marked=True),
+        "verify 96 s of 480 lines, two checks, marked": Arm("verify copy", 96, 480, repeats=1, marked=True),
+        "verify an hour of 480 lines, two checks, marked": Arm("verify copy", 3648, 480, repeats=1, marked=True),
         "generate": Arm("generate", 0),
     }
 

@@ -37,9 +37,8 @@ class Strength:
     def of_one_layer(self) -> tuple[float, float]:
         """Standard deviation in luma levels of one layer: of a frame, and at most where the picture is smooth."""
         share = 1 / math.sqrt(self.layers)
-        return 255 * 10 ** (-self.decibels / 20) * share, MOST_LEVELS * 10 ** (
-            (STRONGEST_DB - self.decibels) / 20
-        ) * share
+        smooth = MOST_LEVELS * 10 ** ((STRONGEST_DB - self.decibels) / 20)
+        return 255 * 10 ** (-self.decibels / 20) * share, smooth * share
 
 
 class Embedder:

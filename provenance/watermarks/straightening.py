@@ -75,7 +75,7 @@ def _demodulated(image: np.ndarray, places: np.ndarray, reader: KeyReader, matri
 
 
 def _score(waves: np.ndarray) -> float:
-    """The real sum of all waves, in standard deviations of what a wave of random phases would give."""
+    """The real sum of all waves, in standard deviations if pixels were independent, which normalised ones are not."""
     power = (np.abs(waves) ** 2).sum(axis=(1, 2))
     return float((waves.real.sum(axis=(1, 2)) / np.sqrt(np.maximum(power, 1e-30) / 2)).sum() / math.sqrt(len(waves)))
 

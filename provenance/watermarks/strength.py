@@ -20,6 +20,7 @@ import numpy as np
 from provenance.keys import KeyStream
 from provenance.quality import ssim
 from provenance.video import Clip
+from provenance.video.encoding import created
 from provenance.watermarks import payload
 from provenance.watermarks.chunk import Chunk, Geometry
 from provenance.watermarks.front import FrontEnd
@@ -222,7 +223,7 @@ def _balanced(sample: Sample, reader: KeyReader, start: int) -> np.ndarray:
 
 def _encoded(luma: np.ndarray, frame_rate: float, crf: int) -> bytes:
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format="matroska") as container:
+    with created(buffer, format="matroska") as container:
         stream = container.add_stream("libx264", rate=Fraction(frame_rate).limit_denominator(1001))
         stream.height, stream.width = luma.shape[1:]
         stream.pix_fmt = "gray"
