@@ -42,7 +42,7 @@ def fragile(task):
     if index == 2:
         os._exit(7)
     if index == 3:
-        subprocess.run(["sleep", "611.5"])
+        subprocess.run(["sleep", task.arguments.get("sleep", "611.5")])
     if index == 4:
         return [{"arm": arm, "value": float("nan")} for arm in task.arms]
     if index == 5:
@@ -121,12 +121,24 @@ def test_what_raises_dies_hangs_or_returns_nonsense_is_a_row_per_arm_and_the_oth
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at /proc")
 def test_a_hanging_task_leaves_no_process_behind(measures, tmp_path):
-    tasks = [task for task in measures.tasks(4) if task.name == "clip-3"]
+    mine = f"611.{os.getpid()}"  # other tests have sleepers, too, and may run beside this one
+    tasks = [task for task in measures.tasks(4, sleep=mine) if task.name == "clip-3"]
     rows = run_tasks(tasks, measures.fragile, tmp_path, settings={}, seconds_per_task=1.5)
     assert rows[0]["error"] == "took longer than 1.5 s"
+    for _ in range(50):  # a killed process is gone a moment later
+        if not _sleepers(mine):
+            return
+        time.sleep(0.1)
+    assert not _sleepers(mine)
+
+
+def _sleepers(seconds):
+    found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            assert path.read_bytes() != b"sleep\x00611.5\x00"
+            if path.read_bytes() == f"sleep\x00{seconds}\x00".encode():
+                found.append(path.parent.name)
+    return found
 
 
 def test_what_failed_is_still_known_by_its_facts(measures, tmp_path):
