@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from benchmarks.runs import digest
-from benchmarks.videos import Subject, load
+from benchmarks.videos import Subject, lengthened, load
 from provenance.errors import UnknownName, UsageError
 from provenance.evidence import Span, WatermarkEvidence
 from provenance.keys import Key
@@ -88,21 +88,24 @@ class Mark(Protocol):
 class Twins:
     """A clip with and without its watermark. `comparable`: whether they differ by the watermark alone, so that PSNR
     between them means something; a latent watermark makes another clip of the same prompt. embed_seconds: what marking
-    took, where it can be told from making the clip.
+    took, where it can be told from making the clip. lengthened: whether the clip was played to and fro.
     """
 
     marked: Clip
     unmarked: Clip
     comparable: bool
     embed_seconds: float | None = None
+    lengthened: bool = False
 
 
 def finished_twins(mark: Mark, subject: Subject, message: int, key: Key, seconds: float | None) -> Twins:
     """Mark a subject's own frames; `Mark.twins` of every watermark that marks finished clips."""
-    clip = load(subject, seconds)
+    loaded = load(subject, seconds)
+    clip = lengthened(loaded, subject.least_seconds)
     started = time.perf_counter()
     marked = mark.embed(clip, message, key)
-    return Twins(marked, clip, comparable=True, embed_seconds=time.perf_counter() - started)
+    took = time.perf_counter() - started
+    return Twins(marked, clip, comparable=True, embed_seconds=took, lengthened=len(clip) > len(loaded))
 
 
 @dataclass(frozen=True)

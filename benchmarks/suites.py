@@ -96,7 +96,8 @@ class Suite:
 
     clips, generated: how many scenes are rendered where no videos are named, and how many clips the model makes.
     per_chain: how many clips each chain gets where there are more. negatives: how many clips, per chain and kind, are
-    read where there is nothing to find. seconds: of longer videos only so many are measured. shape: of rendered scenes.
+    read where there is nothing to find. seconds: of longer videos only so many are measured. lengthens: whether shorter
+    ones are played to and fro to that length, rather than taken as they are. shape: of rendered scenes.
     watermarks: what is measured where none are named; peers only where they are installed.
     """
 
@@ -108,22 +109,28 @@ class Suite:
     shape: SceneShape
     watermarks: tuple[str, ...] = ("pixel", "latent")
     per_chain: int = 24
+    lengthens: bool = False
 
 
 SUITES = {
     "quick": Suite(QUICK_CHAINS, 8, 4, 2, 2.0, SceneShape(360, 640, 2.0), ("pixel", "dwtDctSvd")),
     "standard": Suite(STANDARD_CHAINS, 24, 24, 4, 4.0, SceneShape(480, 848, 2.0)),
     "full": Suite(FULL_CHAINS, 24, 24, 4, 4.0, SceneShape(480, 848, 2.0)),
-    "limits": Suite(LIMITS_CHAINS, 24, 24, 2, 4.0, SceneShape(720, 1280, 4.0), ("pixel",)),
+    "limits": Suite(LIMITS_CHAINS, 24, 24, 2, 4.0, SceneShape(720, 1280, 4.0), ("pixel",), lengthens=True),
     "videomarkbench": Suite(VIDEOMARKBENCH_CHAINS, 24, 24, 4, 4.0, SceneShape(480, 848, 2.0)),
 }
 
 
-def planned(suite: str, chains: Sequence[str] | None) -> Suite:
-    """Return the suite of that name, with other chains if some are given; all in canonical spelling."""
+def planned(suite: str, chains: Sequence[str] | None, seconds: float | None = None) -> Suite:
+    """Return the suite of that name, with other chains or for clips of exactly so many seconds if that is asked for;
+    chains in canonical spelling.
+    """
     if suite not in SUITES:
         raise UnknownName("suite", suite, SUITES)
     spelled = tuple(dict.fromkeys(str(parse_chain(chain)) for chain in chains or SUITES[suite].chains))
     if not spelled:
         raise UsageError("there is no attack to measure", hint="name some, or leave --attacks away")
-    return replace(SUITES[suite], chains=spelled)
+    plan = replace(SUITES[suite], chains=spelled)
+    if seconds is None:
+        return plan
+    return replace(plan, seconds=seconds, lengthens=True, shape=replace(plan.shape, seconds=seconds))

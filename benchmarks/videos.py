@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 
 from benchmarks.datasets import Entry, known_layout, label_of, manifest, read_table, spread
 from benchmarks.runs import digest
-from provenance.errors import CannotRead, UsageError
+from provenance.errors import CannotRead, CountermarkError, UsageError
 from provenance.inputs import expand, read_list
 from provenance.video import Clip, Video
 from provenance.video.container import opened
@@ -24,6 +25,11 @@ from provenance.video.encoding import created
 from provenance.video.write import write_clip
 
 _SCENES = re.compile(r"scenes:([1-9][0-9]{0,4})")
+GENERATED = "generated"
+"""The use of a split that takes generated clips."""
+
+_PER_FAMILY = 3
+_PARTLY_FILMED = frozenset({"lumiere_edit", "wan_vace"})
 _LISTS = frozenset({".txt", ".list", ".lst"})
 
 
@@ -49,6 +55,7 @@ class Subject:
     name: unique in the run. source: clips of one source are not independent, so that
     `balanced` takes the sources in turn. sha256: of the file, None where it cannot be read: measuring it fails then.
     label: generated, filmed, or None where nobody says. lineage: the family of generators or cameras. fold: of a split.
+    least_seconds: where something asks for it, a shorter clip is played to and fro to this length (`lengthened`).
     """
 
     name: str
@@ -60,6 +67,7 @@ class Subject:
     label: str | None = None
     lineage: str | None = None
     fold: int | None = None
+    least_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.scene_seed is None):
@@ -87,7 +95,8 @@ def subjects(
         name a line); a manifest (a .csv table, see `benchmarks.datasets.manifest`); or a split (a .csv table with
         sha256, family and watermark, such as benchmarks/data/split.csv), whose clips are found by their digests under
         `corpus` (the table's folder when None). use: of a split, the rows that are meant for this use, ``development``
-        or ``table``; a split cannot be read without. clips: of other files at most so many, labels, lineages and
+        or ``table``, or ``generated``: of every generator the first three clips by digest, without those that hold
+        filmed pixels; a split cannot be read without. clips: of other files at most so many, labels, lineages and
         sources in turn; the rest is not even opened.
     A clip that is missing, or cannot be read, is kept: measuring it fails, and the others go on.
     Raises UsageError where nothing is left, CannotRead where all clips are missing, some of a split's are, or a clip is
@@ -128,6 +137,41 @@ def load(subject: Subject, seconds: float | None = None) -> Clip:
     if seconds is None:
         return clip
     return clip.select(clip.times < seconds - 1e-9)
+
+
+def lengthened(clip: Clip, seconds: float | None) -> Clip:
+    """Return a clip that is played to and fro until it has so many seconds, or itself where it is long enough."""
+    if seconds is None or len(clip) < 2:
+        return clip
+    wanted = math.ceil(seconds * clip.frames_per_second - 1e-6)
+    if wanted <= len(clip):
+        return clip
+    there_and_back = np.concatenate([np.arange(len(clip)), np.arange(len(clip) - 2, 0, -1)])
+    order = np.resize(there_and_back, wanted)
+    gaps = np.abs(np.diff(clip.times[order]))
+    return Clip(clip.frames[order], clip.times[0] + np.concatenate([[0.0], np.cumsum(gaps)]))
+
+
+def of_lines(found: Sequence[Subject], lines: int) -> list[Subject]:
+    """Return the clips whose shorter side has at least so many pixels, as they are shown; what cannot be read stays.
+
+    Raises UsageError where none is left.
+    """
+    kept = [one for one in found if _shorter_side(one) >= lines]
+    if not kept:
+        raise UsageError(f"no clip has {lines} lines", hint="ask for fewer with --lines")
+    return kept
+
+
+def _shorter_side(subject: Subject) -> float:
+    if subject.path is None:
+        shape = subject.shape or SceneShape()
+        return min(shape.height, shape.width)
+    try:
+        info = Video(subject.path).info
+    except CountermarkError:
+        return math.inf  # it fails where it is measured
+    return min(info.width, info.height)
 
 
 def save(subject: Subject, target: Path, seconds: float | None = None) -> None:
@@ -198,10 +242,12 @@ def _listed(path: Path) -> list[Entry]:
 
 
 def _split_subjects(table: Path, split: Sequence[dict[str, str]], corpus: Path, use: str | None) -> list[Subject]:
-    rows = [row for row in split if row["watermark"] == use]
+    rows = _first_of_each(split) if use == GENERATED else [row for row in split if row["watermark"] == use]
     if use is None or not rows:
         said = f"no clip is meant for {use!r}" if use else "it must be said which of its clips may be used"
-        raise UsageError(f"{table}: {said}", hint="--use development for daily work, --use table for a final table")
+        raise UsageError(
+            f"{table}: {said}", hint=f"--use development for daily work, table or {GENERATED} for a final table"
+        )
     files = {digest(file): file for file in expand([corpus])} if corpus.is_dir() else {}
     found = [
         Subject(
@@ -222,6 +268,15 @@ def _split_subjects(table: Path, split: Sequence[dict[str, str]], corpus: Path, 
             hint="COUNTERMARK_CORPUS names the folder of the clips",
         )
     return found
+
+
+def _first_of_each(split: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """The first generated clips of each family by digest."""
+    families: dict[str, list[dict[str, str]]] = {}
+    for row in sorted(split, key=lambda row: row["sha256"]):
+        if row.get("label") == "ai" and row["family"] not in _PARTLY_FILMED:
+            families.setdefault(row["family"], []).append(row)
+    return [row for rows in families.values() for row in rows[:_PER_FAMILY]]
 
 
 def _file_subject(entry: Entry) -> Subject:

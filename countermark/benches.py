@@ -43,6 +43,8 @@ class BenchOptions:
     command: tuple[str, ...] = ()
     ray: str | None = None
     limit: float | None = None
+    seconds: float | None = None
+    lines: int | None = None
     progress: Progress | None = None
 
 
@@ -92,6 +94,8 @@ def _watermarks(options: BenchOptions) -> str:
         seed=options.seed,
         use=options.use,
         corpus=options.settings.corpus,
+        seconds=options.seconds,
+        lines=options.lines,
         progress=options.progress,
     )
     return _written(options.out)
@@ -286,7 +290,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "watermarks": Bench(
             "both watermarks under attacks, with their false alarms",
             _watermarks,
-            _names("suite watermarks embed read attacks videos use clips workers ray limit seed"),
+            _names("suite watermarks embed read attacks videos use clips seconds lines workers ray limit seed"),
             compared=True,
         ),
         "detectors": Bench(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.samples import worst_samples
 from benchmarks.suites import Suite, planned
 from benchmarks.tables import watermark_report
-from benchmarks.videos import Subject, balanced, fingerprint_of, scene_subjects, subjects
+from benchmarks.videos import Subject, balanced, fingerprint_of, of_lines, scene_subjects, subjects
 from provenance.errors import NeedsExtra
 from provenance.quality import psnr, ssim
 from provenance.verdict import DETECTED_LOG10_P
@@ -58,6 +59,8 @@ def run_watermarks(
     seed: int = 0,
     use: str | None = None,
     corpus: Path | None = None,
+    seconds: float | None = None,
+    lines: int | None = None,
     samples: int = 3,
     progress: Progress | None = None,
 ) -> list[Row]:
@@ -66,18 +69,24 @@ def run_watermarks(
     videos: see `benchmarks.videos.subjects`; None renders scenes. The latent watermark is always measured on clips
     that the built-in model makes. watermarks: names, or marks themselves; None takes the suite's, without the peers
     that are not installed, which the report names. chains: instead of the suite's. clips: at most so many.
+    seconds: of every clip, instead of the suite's; a shorter one is played to and fro. lines: only clips whose shorter
+    side has at least so many pixels.
     samples: how many of the worst cells the page plays, of rendered scenes only.
     A run that was stopped goes on where it was.
     Raises UnknownName for a suite, watermark or attack, NeedsExtra for a peer that was named and is not installed,
     UsageError and CannotRead for the videos, WeightsError.
     """
-    plan = planned(suite, chains)
+    plan = planned(suite, chains, seconds)
     marks, missing = _marks(plan, watermarks)
     if any(mark.name == "latent" for mark in marks):
         built_in_model()  # what is wrong with the weights is wrong with every clip: say so at once
     source = str(videos) if videos is not None else f"scenes:{plan.clips}"
     finished = any(mark.name != "latent" for mark in marks)
     found = subjects(source, use=use, seed=seed, shape=plan.shape, corpus=corpus) if finished else []
+    if lines is not None and found:
+        found = of_lines(found, lines)
+    if plan.lengthens:
+        found = [replace(one, least_seconds=plan.seconds) for one in found]
     made = scene_subjects(plan.generated, seed=seed, shape=plan.shape)
     if clips is not None:
         found, made = balanced(found, clips), made[:clips]
@@ -86,7 +95,7 @@ def run_watermarks(
         "experiment": "watermarks", "suite": suite, "seed": seed, "videos": source.rstrip("/").rsplit("/", 1)[-1],
         "use": use, "chains": list(plan.chains), "watermarks": [mark.name for mark in marks], "seconds": plan.seconds,
         "search": {mark.name: mark.search for mark in marks}, "bits": {mark.name: mark.bits for mark in marks},
-        "not_measured": missing, "subjects": fingerprint_of(found + made),
+        "lengthens": plan.lengthens, "not_measured": missing, "subjects": fingerprint_of(found + made),
     }  # fmt: skip
     if any(mark.name == "latent" for mark in marks):
         settings["weights"] = weights_digests()
@@ -146,6 +155,8 @@ def measure(task: Task) -> list[Row]:
     message, strange = (bench_message(mark, task.seed + turn, _origin(mark)) for turn in (0, 1))
     twins = mark.twins(subject, message, key, task.seed, task.arguments["seconds"])
     facts = {**task.facts, "width": twins.marked.width, "height": twins.marked.height, "frames": len(twins.marked)}
+    if twins.lengthened:
+        facts["to_and_fro"] = True
     attacked: tuple[str, bool, Clip] | None = None  # the newest only: clips are large
     rows = []
     for arm in task.arms:

@@ -12,8 +12,8 @@ from countermark.cli import completion, options
 from countermark.cli.session import Command, Session, pass_session
 
 OPTIONS = (
-    "suite", "watermarks", "embed", "read", "command", "attacks", "videos", "use", "clips", "seed", "workers", "ray",
-    "limit", "compare", "known_failures",
+    "suite", "watermarks", "embed", "read", "command", "attacks", "videos", "use", "clips", "seconds", "lines", "seed",
+    "workers", "ray", "limit", "compare", "known_failures",
 )  # fmt: skip
 
 
@@ -53,10 +53,16 @@ OPTIONS = (
 @click.option(
     "--use",
     metavar="NAME",
-    help="Of a split, only the clips meant for this: development or table.",
-    shell_complete=completion.one_of(("development", "table")),
+    help="Of a split, only the clips meant for this: development, table or generated.",
+    shell_complete=completion.one_of(("development", "table", "generated")),
 )
 @click.option("--clips", type=click.IntRange(1), help="At most so many clips.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.5, 600.0),
+    help="Of every clip, so many; a shorter one is played to and fro. The suite's own by default.",
+)
+@click.option("--lines", type=click.IntRange(1), help="Only clips whose shorter side has at least so many pixels.")
 @options.seed("For everything that is drawn.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows and report; build/bench/NAME by default.")
 @options.workers
@@ -84,6 +90,8 @@ def bench(
     videos: str | None,
     use: str | None,
     clips: int | None,
+    seconds: float | None,
+    lines: int | None,
     seed: int,
     out: Path | None,
     workers: int,
@@ -128,6 +136,8 @@ def bench(
         command=command,
         ray=ray,
         limit=limit,
+        seconds=seconds,
+        lines=lines,
     )
     with session.progress(name) as advance:
 

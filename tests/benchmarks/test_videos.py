@@ -1,12 +1,14 @@
 """Clips to measure on come from folders, splits or scenes, and are cut without being encoded again."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from benchmarks.marks import bench_key, mark_named
 from benchmarks.runs import digest
-from benchmarks.videos import SceneShape, Subject, balanced, cut, load, save, subjects
+from benchmarks.videos import SceneShape, Subject, balanced, cut, lengthened, load, of_lines, save, subjects
 from provenance.errors import CannotRead, CountermarkError, UsageError
 from provenance.video import Clip, Video
 from provenance.video.transform import strip
@@ -200,3 +202,48 @@ class TestCutting:
     def test_of_nothing_copies_everything(self, corpus, tmp_path):
         save(subjects(corpus)[0], tmp_path / "copy.mp4")
         assert len(Video(tmp_path / "copy.mp4").read()) == 48
+
+
+def test_a_short_clip_is_played_to_and_fro_to_the_length_that_is_asked_for():
+    frames = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    clip = Clip(frames, np.array([0.0, 0.1, 0.3, 0.4]))
+    longer = lengthened(clip, 1.2)
+    assert longer.frames[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert longer.times.tolist() == pytest.approx([0.0, 0.1, 0.3, 0.4, 0.5, 0.7, 0.8, 0.9, 1.1])
+    assert lengthened(clip, 0.4) is clip
+    assert lengthened(clip, None) is clip
+    assert lengthened(clip.select([0]), 2.0).frames.shape[0] == 1
+
+
+def test_a_marked_clip_says_that_it_was_lengthened():
+    subject = replace(Subject("scene-0", "scene-0", scene_seed=0, shape=SceneShape(96, 128, 1.0)), least_seconds=2.0)
+    twins = mark_named("pixel").twins(subject, 1 << 60, bench_key(0), 0, 2.0)
+    assert twins.lengthened
+    assert len(twins.marked) == len(twins.unmarked) == 48
+
+
+def test_clips_of_few_lines_are_left_out_and_broken_ones_kept(tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    for name, lines in (("small", 64), ("tall", 128)):
+        write_clip(Clip.at_rate(np.zeros((3, lines, 160, 3), np.uint8), 10), tmp_path / f"{name}.mp4")
+    found = subjects(tmp_path)
+    assert [one.name for one in of_lines(found, 100)] == ["broken.mp4", "tall.mp4"]
+    scenes = subjects("scenes:2", shape=SceneShape(96, 128))
+    with pytest.raises(UsageError, match="no clip has 100 lines"):
+        of_lines(scenes, 100)
+
+
+def test_the_generated_clips_of_a_split_are_the_first_three_of_each_family(tmp_path):
+    rows = []
+    for number, family in enumerate(["wan"] * 4 + ["veo", "wan_vace"]):
+        path = tmp_path / f"{number}.mp4"
+        path.write_bytes(f"{family} {number}".encode())
+        rows.append({"sha256": digest(path), "label": "ai", "family": family, "lineage": family, "watermark": ""})
+    rows.append({**rows[0], "label": "real", "family": "phone", "watermark": "table"})
+    with (tmp_path / "split.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    found = subjects(tmp_path / "split.csv", use="generated")
+    wan = sorted(row["sha256"] for row in rows[:4])[:3]
+    assert sorted(one.sha256 for one in found) == sorted([*wan, rows[4]["sha256"]])
