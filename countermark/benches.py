@@ -178,6 +178,24 @@ def _latent_false_alarms(options: BenchOptions) -> str:
     return _written(options.out)
 
 
+def _splices(options: BenchOptions) -> str:
+    from benchmarks.experiments.splices import FILMS, run_splices
+
+    run_splices(
+        options.out,
+        videos=options.videos,
+        use=options.use,
+        corpus=options.settings.corpus,
+        films=options.clips or FILMS,
+        workers=options.workers,
+        ray_address=options.ray,
+        seconds_per_task=options.limit,
+        seed=options.seed,
+        progress=options.progress,
+    )
+    return _written(options.out)
+
+
 def _forgery(options: BenchOptions) -> str:
     from benchmarks.experiments.forgery import CLIPS, run_forgery
 
@@ -301,6 +319,11 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         ),
         "chain": Bench(
             "sign, strip, attack, verify: is the way back found?", _chain, _names("videos use clips workers seed")
+        ),
+        "splices": Bench(
+            "films of three marked shots: are all ids found, and their seconds?",
+            _splices,
+            _names("videos use clips workers ray limit seed"),
         ),
         "forgery": Bench(
             "averaging, copying, collusion, marking again, claims by a key: what gets rid of a watermark or fakes one",
