@@ -147,6 +147,11 @@ class Chunk:
     size: tuple[int, int]
     frame_rate: float
 
+    @property
+    def seconds(self) -> float:
+        """How long it is, the last frame left out."""
+        return float(self.times[-1] - self.times[0])
+
     @cached_property
     def frames(self) -> np.ndarray:
         """int8 (time, h, w): normalised."""

@@ -21,6 +21,13 @@ from provenance.watermarks.reading import BLIND, FRONTS, KeyReader, Sums, Trial
 from provenance.watermarks.search import StepImages
 
 CHUNK_SECONDS = 4.8
+SHORTEST_CHUNK_SECONDS = 0.5
+"""A cut ends a chunk that has at least so many seconds."""
+
+SEARCHED_SECONDS = 3.0
+"""Other geometries are looked for in chunks of at least so many seconds, while longer ones may follow."""
+
+_FEWEST_SPLITS = 4
 MOST_WINDOWS = 100
 STARTS_TRIED = 3
 SEARCHES = 2
@@ -34,7 +41,8 @@ class Plan:
     """How many tests a file may take (statistics.MAX_TESTS in all, for all keys).
 
     chunks_per_window: chunks whose sums are decoded together. windows: of all the file, its sum being one of them.
-    nonces: how many are tested per row of sums. searches: how often other geometries may be looked for.
+    nonces: how many are tested per row of sums. searches: how often other geometries may be looked for. splits: how
+    many chunks may end at a cut, each of which may make a window more.
     """
 
     keys: int
@@ -42,6 +50,7 @@ class Plan:
     windows: int
     nonces: int
     searches: int
+    splits: int = 0
 
     @classmethod
     def of(cls, duration_seconds: float | None, keys: int, searches: int = SEARCHES) -> Plan:
@@ -49,14 +58,22 @@ class Plan:
         chunks = max(1, math.ceil((duration_seconds or 3600.0) / CHUNK_SECONDS))
         per_window = math.ceil(chunks / MOST_WINDOWS)
         windows = math.ceil(chunks / per_window) + 1
-        geometries = searches * (search.POSITIONS + GEOMETRIES_TRIED)
-        rows = len(FRONTS) * (windows * (STARTS_TRIED + 1) + geometries * 2)
+        elsewhere = len(FRONTS) * searches * (search.POSITIONS + GEOMETRIES_TRIED) * 2
+        rows_per_window = len(FRONTS) * (STARTS_TRIED + 1)
+        rows = windows * rows_per_window + elsewhere
         while rows * keys > statistics.MAX_TESTS and windows > 2:  # so many keys leave room for fewer windows
             per_window *= 2
             windows = math.ceil(chunks / per_window) + 1
-            rows = len(FRONTS) * (windows * (STARTS_TRIED + 1) + geometries * 2)
+            rows = windows * rows_per_window + elsewhere
         nonces = max(1, min(MOST_NONCES, statistics.MAX_TESTS // (rows * keys)))
-        return cls(keys, per_window, windows, nonces, searches)
+        room = max(0, statistics.MAX_TESTS // (keys * nonces) - rows) // rows_per_window  # windows more
+        splits = min(max(_FEWEST_SPLITS, chunks), room * per_window)
+        return cls(keys, per_window, windows, nonces, searches, splits)
+
+    def splits_by(self, seconds: float) -> int:
+        """How many splits may be used up by then: some at once, the others evenly over the file."""
+        share = seconds / ((self.windows - 1) * self.chunks_per_window * CHUNK_SECONDS)
+        return min(self.splits, _FEWEST_SPLITS + int(share * self.splits))
 
 
 @dataclass(frozen=True)

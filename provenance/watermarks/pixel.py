@@ -8,7 +8,7 @@ carry an id: about 70 MB for an hour.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,12 +19,21 @@ from provenance.keys import KeyStream
 from provenance.video import Clip, VideoInfo, Window
 from provenance.watermarks import Reading, payload, statistics
 from provenance.watermarks.chunk import Chunk, Geometry, Trace, View
-from provenance.watermarks.examining import CHUNK_SECONDS, SEARCHES, Found, KeyExaminer, Plan
+from provenance.watermarks.examining import (
+    CHUNK_SECONDS,
+    SEARCHED_SECONDS,
+    SEARCHES,
+    SHORTEST_CHUNK_SECONDS,
+    Found,
+    KeyExaminer,
+    Plan,
+)
 from provenance.watermarks.front import FrontEnd
 from provenance.watermarks.marking import Embedder, Strength
 from provenance.watermarks.reading import BLIND, KeyReader
 from provenance.watermarks.search import StepImages
-from provenance.watermarks.spans import spans_of
+from provenance.watermarks.shots import CutFinder
+from provenance.watermarks.spans import clearest_of, scores_of, spans_of
 from provenance.watermarks.strength import chosen, samples_of
 from provenance.watermarks.sync import SEQUENCE_SECONDS, START_SECONDS
 from provenance.watermarks.tile import PURPOSE
@@ -58,6 +67,10 @@ class PixelWatermarkCheck:
         self._keys = [KeyExaminer(stream, plan, self._whole) for stream in self._streams]
         self._times: list[float] = []
         self._frames: list[np.ndarray] = []
+        self._cuts = CutFinder()
+        self._shots: list[float] = []
+        self._plan, self._splits = plan, 0
+        self._unsearched: tuple[Chunk, dict[Geometry, View]] | None = None
         self._seen = self._chunks = self._decoded = self._windows = 0
         self._next = -math.inf
         self._traces: dict[Geometry, list[Trace]] = {}
@@ -73,12 +86,24 @@ class PixelWatermarkCheck:
                 keep.append(index - self._seen)
                 self._next = seconds + 0.9 / _MAX_FRAME_RATE
         self._seen += len(window)
-        if keep:
-            self._frames.extend(self._front.detail(window.luma[keep]))
-            self._times.extend(float(time) for time in window.times[keep])
-        while self._times and self._times[-1] - self._times[0] >= 1.5 * CHUNK_SECONDS:
-            self._take(int(np.searchsorted(self._times, self._times[0] + CHUNK_SECONDS - 1e-6)))
+        for index in keep:
+            seconds = float(window.times[index])
+            if self._cuts.begins_shot(window.luma[index]):
+                self._shots.append(seconds)
+            self._frames.extend(self._front.detail(window.luma[index : index + 1]))
+            self._times.append(seconds)
+            self._take_what_is_complete()
         return False
+
+    def _take_what_is_complete(self) -> None:
+        """Take a chunk where a shot ends, while splits are left for what was seen so far, or where there is enough."""
+        begin, last = self._times[0], self._times[-1]
+        cut = next((seconds for seconds in self._shots if seconds - begin >= SHORTEST_CHUNK_SECONDS), None)
+        if cut is not None and self._splits < self._plan.splits_by(last):
+            self._splits += 1
+            self._take(int(np.searchsorted(self._times, cut - 1e-6)))
+        elif last - begin >= 1.5 * CHUNK_SECONDS:
+            self._take(int(np.searchsorted(self._times, begin + CHUNK_SECONDS - 1e-6)))
 
     def evidence(self) -> list[WatermarkEvidence]:
         """Say what was measured: one object per id, the largest span first, or one per key without an id."""
@@ -87,11 +112,24 @@ class PixelWatermarkCheck:
         if self._times:
             self._take(len(self._times))
         self._end_window()
+        self._search()
         if self._windows == 1:  # a short clip that did not say so has searches left
+            self._unsearched = self._last
             self._search()
         for examiner in self._keys:
             examiner.end_file()
-        found = [row for examiner in self._keys for row in self._evidence_of(examiner)]
+        scored = {
+            (number, found.watermark_id): scores_of(
+                self._traces.get(found.geometry, []), examiner.reader, found, examiner.starts[found.watermark_id]
+            )
+            for number, examiner in enumerate(self._keys)
+            for found in examiner.found.values()
+        }
+        clearest = clearest_of(scored.values())
+        spans = {which: spans_of(scores, clearest) for which, scores in scored.items()}
+        found = [
+            row for number, examiner in enumerate(self._keys) for row in self._evidence_of(examiner, number, spans)
+        ]
         return sorted(found, key=lambda row: -sum(end - begin for begin, end in row.spans))
 
     def _take(self, count: int) -> None:
@@ -99,6 +137,7 @@ class PixelWatermarkCheck:
         times = np.array(self._times[:count])
         chunk = Chunk(times, np.stack(self._frames[:count]), self._size, self._frame_rate)
         del self._times[:count], self._frames[:count]
+        self._shots = [seconds for seconds in self._shots if self._times and seconds > self._times[0]]
         self._examined.append((float(times[0]), float(times[-1]) + self._stride / self._frame_rate))
         views = {geometry: chunk.view(geometry) for geometry in dict.fromkeys(key.geometry for key in self._keys)}
         for examiner in self._keys:
@@ -107,6 +146,11 @@ class PixelWatermarkCheck:
             self._keep_trace(view)
         self._chunks += 1
         self._last = chunk, views
+        if any(key.may_search for key in self._keys):
+            if self._unsearched is None or chunk.seconds >= self._unsearched[0].seconds:
+                self._unsearched = self._last
+        else:
+            self._unsearched = None
         if self._chunks % self._chunks_per_window == 0:
             self._end_window()
 
@@ -117,10 +161,14 @@ class PixelWatermarkCheck:
         self._windows += 1
         for examiner in self._keys:
             examiner.end_window()
-        self._search()
+        if self._unsearched is not None and self._unsearched[0].seconds >= SEARCHED_SECONDS:
+            self._search()
 
     def _search(self) -> None:
-        _, views = self._last
+        """Look for other geometries in the longest chunk in which nobody looked so far."""
+        if self._unsearched is None:
+            return
+        (_, views), self._unsearched = self._unsearched, None
         images: dict[int, StepImages] = {}
         for examiner in self._keys:
             if examiner.may_search and views[self._whole].chunk.detail.any():
@@ -140,7 +188,10 @@ class PixelWatermarkCheck:
     def _keep_trace(self, view: View) -> None:
         self._traces.setdefault(view.geometry, []).append(view.trace())
 
-    def _evidence_of(self, examiner: KeyExaminer) -> list[WatermarkEvidence]:
+    def _evidence_of(
+        self, examiner: KeyExaminer, number: int, spans: Mapping[tuple[int, int], tuple[Span, ...]]
+    ) -> list[WatermarkEvidence]:
+        """spans: of every id that was found, by the number of its key and itself."""
         stream = examiner.reader.stream
         tests = sum(one.tests for one in self._keys)
         presence = statistics.presence_log10_p(examiner.best, tests)
@@ -158,10 +209,7 @@ class PixelWatermarkCheck:
                 watermark_id=found.watermark_id,
                 origin=payload.origin_of(found.watermark_id).name.lower(),  # type: ignore[arg-type]
                 log10_p=min(message, statistics.presence_log10_p(examiner.clearest[found.watermark_id], tests)),
-                spans=spans_of(
-                    self._traces.get(found.geometry, []), examiner.reader, found, examiner.starts[found.watermark_id]
-                )
-                or examined,
+                spans=spans[number, found.watermark_id] or examined,
                 examined=examined,
                 alignment=found.geometry.alignment(*self._size, _start_seconds(examiner.reader, found)),
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,8 @@ from provenance.watermarks.reading import BLIND, KeyReader
 _SMOOTHING_STEPS = 7  # about a second
 _PRESENT = 3.5  # standard deviations
 _CLEAR = 7.0
+_PRESENT_ALTOGETHER = 4.5
+_BESIDE = 0.1  # of the clearest id of a chunk: as much may be another id's mere resemblance to it
 _EDGE = 0.25  # of the usual score: content makes the watermark several times weaker in some moments
 _BRIDGE_SECONDS = 1.0
 _MARGIN_SECONDS = 0.5  # at the ends of a chunk, where smoothing has less to go by
@@ -28,15 +31,44 @@ class _Known(Protocol):
     def start(self) -> int: ...
 
 
-def spans_of(traces: Sequence[Trace], reader: KeyReader, known: _Known, starts: Iterable[int]) -> tuple[Span, ...]:
-    """Return the stretches, in seconds, in which a known id stands out, in order.
+@dataclass(frozen=True, eq=False)
+class ChunkScore:
+    """How well a known id fits a chunk, moment by moment, in standard deviations.
+
+    moments: float64 (steps,), over about a second each. altogether: over all of the chunk.
+    """
+
+    trace: Trace
+    moments: np.ndarray
+    altogether: float
+
+    @property
+    def begins(self) -> float:
+        """Seconds: names the chunk."""
+        return float(self.trace.begins[0])
+
+    @property
+    def ends(self) -> float:
+        """Seconds."""
+        return float(self.trace.ends[-1])
+
+    @property
+    def level(self) -> float:
+        """The usual score of moments that are marked, near enough."""
+        return 0.8 * float(self.moments.max())
+
+
+def scores_of(
+    traces: Sequence[Trace], reader: KeyReader, known: _Known, starts: Iterable[int]
+) -> tuple[ChunkScore, ...]:
+    """Return how well a known id fits each chunk.
 
     starts: those at which it was read somewhere; each chunk is scored with the one that fits it best, since pieces of
     a clip may have been moved.
     """
     expected = reader.tile.coefficients(known.watermark_id, known.nonce).conj().astype(np.complex64)
     expected[reader.tile.pilots] = 0  # every id of the key has them
-    scored: list[tuple[Trace, np.ndarray]] = []
+    scored = []
     for trace in traces:
         line = trace.values @ expected
         middle = (trace.begins + trace.ends) / 2
@@ -45,25 +77,42 @@ def spans_of(traces: Sequence[Trace], reader: KeyReader, known: _Known, starts: 
         turned = max(lines, key=lambda one: float(one.real.sum()))
         smooth = np.convolve(turned, np.ones(min(_SMOOTHING_STEPS, len(line))), "same")
         noise = float(np.sqrt((smooth.imag**2).mean()))  # the quadrature holds the same noise, and no watermark
-        scored.append((trace, smooth.real / max(noise, 1e-12)))
-    if max((0.8 * float(score.max()) for _, score in scored), default=0.0) < _CLEAR:  # no chunk can show it alone
-        return _merged([(float(trace.begins[0]), float(trace.ends[-1])) for trace, _ in scored])
-    return _merged([piece for trace, score in scored for piece in _marked_steps(trace, score)])
+        altogether = float(turned.real.sum()) / max(float(np.sqrt((turned.imag**2).sum())), 1e-12)
+        scored.append(ChunkScore(trace, smooth.real / max(noise, 1e-12), altogether))
+    return tuple(scored)
 
 
-def _marked_steps(trace: Trace, score: np.ndarray) -> list[Span]:
-    """Return the steps of a chunk that stand out; all of them where single moments cannot be told apart.
+def clearest_of(scored: Iterable[Sequence[ChunkScore]]) -> dict[float, float]:
+    """Return, for each chunk that begins at some second, the level of the id that fits it best."""
+    clearest: dict[float, float] = {}
+    for scores in scored:
+        for one in scores:
+            clearest[one.begins] = max(clearest.get(one.begins, 0.0), one.level)
+    return clearest
+
+
+def spans_of(scores: Sequence[ChunkScore], clearest: Mapping[float, float]) -> tuple[Span, ...]:
+    """Return the stretches, in seconds, in which a known id stands out, in order.
+
+    clearest: of `clearest_of`, over all ids that were found.
+    """
+    if max((one.level for one in scores), default=0.0) < _CLEAR:  # no chunk can show it alone
+        return _merged([(one.begins, one.ends) for one in scores])
+    apart = [one for one in scores if one.level >= _BESIDE * clearest.get(one.begins, 0.0)]
+    return _merged([piece for one in apart for piece in _marked_steps(one)])
+
+
+def _marked_steps(one: ChunkScore) -> list[Span]:
+    """Return the steps of a chunk that stand out; where single moments cannot be told apart, all of them or none.
 
     A step counts as unmarked only where a clear watermark breaks off: a weak moment is no evidence of absence.
     """
-    level = 0.8 * float(score.max())
-    if level < _CLEAR and level >= 0.8 * _PRESENT:
-        return [(float(trace.begins[0]), float(trace.ends[-1]))]
-    steps = np.flatnonzero(score >= max(_PRESENT, _EDGE * level))
-    pieces = [(float(trace.begins[i]), float(trace.ends[i])) for i in steps]
-    first, last = float(trace.begins[0]), float(trace.ends[-1])
-    before = [(first, first)] if pieces and pieces[0][0] - first <= _MARGIN_SECONDS else []
-    after = [(last, last)] if pieces and last - pieces[-1][1] <= _MARGIN_SECONDS else []
+    if 0.8 * _PRESENT <= one.level < _CLEAR:
+        return [(one.begins, one.ends)] if one.altogether >= _PRESENT_ALTOGETHER else []
+    steps = np.flatnonzero(one.moments >= max(_PRESENT, _EDGE * one.level))
+    pieces = [(float(one.trace.begins[i]), float(one.trace.ends[i])) for i in steps]
+    before = [(one.begins, one.begins)] if pieces and pieces[0][0] - one.begins <= _MARGIN_SECONDS else []
+    after = [(one.ends, one.ends)] if pieces and one.ends - pieces[-1][1] <= _MARGIN_SECONDS else []
     return [*before, *pieces, *after]
 
 

@@ -1,0 +1,35 @@
+"""Where one shot ends and the next begins: shots are read apart, since what one holds is only noise to another."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+_THUMBNAIL = (32, 18)
+_UNLIKE = 0.5  # of the contrast: pictures that have nothing in common come to .7 and more
+_SUDDEN = 3.0  # times the change before: a wild shot is no row of cuts
+_LEAST_CONTRAST = 2.0  # levels
+
+
+class CutFinder:
+    """Looks at frames in their order, and tells which of them begins another shot."""
+
+    def __init__(self) -> None:
+        self._before: np.ndarray | None = None
+        self._change = 1.0
+
+    def begins_shot(self, luma: np.ndarray) -> bool:
+        """Whether uint8 (height, width) has so little to do with the frame before that there was a cut."""
+        small = cv2.resize(luma, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+        before, self._before = self._before, small
+        if before is None:
+            return False
+        contrast = (_deviation(small) + _deviation(before)) / 2 + _LEAST_CONTRAST
+        change = float(np.abs(small - before).mean()) / contrast
+        is_cut = change > _UNLIKE and change > _SUDDEN * self._change
+        self._change = change
+        return is_cut
+
+
+def _deviation(picture: np.ndarray) -> float:
+    return float(np.abs(picture - picture.mean()).mean())
