@@ -20,7 +20,7 @@ from benchmarks.metrics import Rate
 from benchmarks.report import Report, Table, write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.tables import rate, rate_json, where
-from benchmarks.videos import Subject, fingerprint_of, lengthened, load, subjects
+from benchmarks.videos import SceneShape, Subject, fingerprint_of, lengthened, load, subjects
 from provenance.errors import UsageError
 from provenance.evidence import Span
 from provenance.keys import Key
@@ -59,7 +59,7 @@ def run_splices(
     Raises UsageError for fewer sources, and what `subjects` raises.
     """
     source = str(videos) if videos is not None else "scenes:24"
-    found = subjects(source, use=use, seed=seed, corpus=corpus)
+    found = subjects(source, use=use, seed=seed, shape=_shape(), corpus=corpus)
     tasks = []
     for number in range(films):
         name = f"splices/{number:03d}"
@@ -83,6 +83,11 @@ def run_splices(
     )
     write_report(splices_report(rows, settings), out)
     return rows
+
+
+def _shape() -> SceneShape:
+    """Of the scenes that are rendered where no videos are named."""
+    return SceneShape(SIZE[1], SIZE[0], SHOT_SECONDS[1], round(FRAMES_PER_SECOND))
 
 
 def _drawn(found: Sequence[Subject], seed: int) -> tuple[Subject, ...]:

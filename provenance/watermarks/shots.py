@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
+
 import cv2
 import numpy as np
 
 _THUMBNAIL = (32, 18)
-_UNLIKE = 0.5  # of the contrast: pictures that have nothing in common come to .7 and more
-_SUDDEN = 3.0  # times the change before: a wild shot is no row of cuts
+_UNLIKE = 0.5  # of the contrast: pictures that have nothing in common come to 1 and more
+_SUDDEN = 2.0  # times the largest change shortly before: a wild shot is no row of cuts
+_REMEMBERED = 12  # changes: half a second; clips of few pictures a second repeat some of them
 _LEAST_CONTRAST = 2.0  # levels
 
 
@@ -16,7 +20,7 @@ class CutFinder:
 
     def __init__(self) -> None:
         self._before: np.ndarray | None = None
-        self._change = 1.0
+        self._changes: deque[float] = deque(maxlen=_REMEMBERED)
 
     def begins_shot(self, luma: np.ndarray) -> bool:
         """Whether uint8 (height, width) has so little to do with the frame before that there was a cut."""
@@ -26,8 +30,9 @@ class CutFinder:
             return False
         contrast = (_deviation(small) + _deviation(before)) / 2 + _LEAST_CONTRAST
         change = float(np.abs(small - before).mean()) / contrast
-        is_cut = change > _UNLIKE and change > _SUDDEN * self._change
-        self._change = change
+        is_cut = change > _UNLIKE and change > _SUDDEN * max(self._changes, default=math.inf)
+        if not is_cut:
+            self._changes.append(change)
         return is_cut
 
 

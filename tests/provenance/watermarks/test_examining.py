@@ -1,5 +1,7 @@
 """Reading over a simulated channel: what is added up over a file, and how tests are planned and counted."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -79,9 +81,17 @@ def test_two_ids_in_one_file_are_both_read(stream: KeyStream) -> None:
 @pytest.mark.parametrize("keys", [1, 2, 8, 20])
 def test_no_plan_exceeds_the_tests_that_detection_allows(seconds: float | None, keys: int) -> None:
     plan = Plan.of(seconds, keys)
-    rows = len(FRONTS) * (plan.windows * (STARTS_TRIED + 1) + SEARCHES * (POSITIONS + GEOMETRIES_TRIED) * 2)
+    windows = plan.windows + math.ceil(plan.splits / plan.chunks_per_window)
+    rows = len(FRONTS) * (windows * (STARTS_TRIED + 1) + SEARCHES * (POSITIONS + GEOMETRIES_TRIED) * 2)
     assert plan.nonces >= 1
     assert keys * rows * plan.nonces <= statistics.MAX_TESTS
+
+
+def test_splits_are_spread_over_the_file() -> None:
+    plan = Plan.of(96.0, 1)
+    allowed = [plan.splits_by(seconds) for seconds in np.arange(0.0, 97.0, 4.8)]
+    assert allowed[0] < allowed[10] < allowed[-1] == plan.splits
+    assert max(np.diff(allowed)) <= 2
 
 
 def test_every_test_is_counted(stream: KeyStream) -> None:

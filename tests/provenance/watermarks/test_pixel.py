@@ -15,9 +15,13 @@ from provenance.verdict import judge
 from provenance.video import Clip, Window
 from provenance.watermarks import Watermark, payload
 from provenance.watermarks.capacity import ENOUGH_ENERGY, expected_energy, refuse_too_short
+from provenance.watermarks.chunk import TRACE_SECONDS, Geometry, Trace
+from provenance.watermarks.examining import Found
 from provenance.watermarks.marking import STRONGEST_DB, Strength
 from provenance.watermarks.payload import Origin
 from provenance.watermarks.pixel import PixelWatermark, PixelWatermarkCheck
+from provenance.watermarks.reading import KeyReader
+from provenance.watermarks.spans import clearest_of, scores_of, spans_of
 
 ID = payload.compose_id(Origin.EDITED, 0x123456789ABCDEF)
 DETECTED = -9
@@ -303,6 +307,43 @@ def test_two_shots_with_ids_of_one_key_are_told_apart(watermark: PixelWatermark,
     spans = {row.watermark_id: row.spans for row in check.evidence()}
     assert spans[ids[0]][-1][1] <= 5.9
     assert spans[ids[1]][0][0] >= 3.7
+
+
+def test_short_shots_are_read_apart_and_their_seconds_are_those_of_the_cuts(
+    watermark: PixelWatermark, render: Callable[..., Clip]
+) -> None:
+    ids = [payload.compose_id(Origin.EDITED, number) for number in (5, 6, 7)]
+    shots = [
+        watermark.embed(render(640, 360, seconds, 12.0, seed=seed), watermark_id).frames
+        for seconds, seed, watermark_id in zip((2.5, 2.0, 2.25), (3, 5, 9), ids, strict=True)
+    ]
+    check = examined_by(watermark.stream, Clip.at_rate(np.concatenate(shots), 12.0), 6.75)
+    spans = {row.watermark_id: row.spans for row in check.evidence()}
+    expected = [(0.0, 2.5), (2.5, 4.5), (4.5, 6.75)]
+    assert [spans[one] for one in ids] == [(pytest.approx(span, abs=0.1),) for span in expected]
+
+
+def test_an_id_that_another_one_resembles_by_chance_is_not_said_to_last(watermark: PixelWatermark) -> None:
+    steps = np.arange(32) * TRACE_SECONDS
+    reader, tile = KeyReader(watermark.stream), KeyReader(watermark.stream).tile
+    noise = np.random.default_rng(0).normal(size=(2, 2, 32, 368))
+    signs = reader.sequence.amplitudes(steps + TRACE_SECONDS / 2, np.arange(256), 0.0)
+    weak, strong = (Found(number, 3, 9, Geometry.identity(640, 360), -9.0) for number in (5, 6))
+    patterns = [tile.coefficients(one.watermark_id, one.nonce) for one in (weak, strong)]
+    leaking = 0.03 * patterns[0] + patterns[1]  # as much of the weak one as may come by chance
+    values = [
+        signs[9][:, None] * (30 * pattern) + part[0] + 1j * part[1]
+        for pattern, part in zip((patterns[0], leaking), noise, strict=True)
+    ]
+    traces = [
+        Trace(steps + begin, steps + begin + TRACE_SECONDS, part.astype(np.complex64))
+        for begin, part in zip((0.0, 19.2), values, strict=True)
+    ]
+    scores = [scores_of(traces, reader, one, [9]) for one in (weak, strong)]
+    assert scores[0][1].level > 7
+    spans = [spans_of(own, clearest_of(scores)) for own in scores]
+    assert [span[0][0] for span in spans] == [0.0, pytest.approx(19.2)]
+    assert len(spans[0]) == len(spans[1]) == 1
 
 
 def test_a_mirrored_clip_of_unknown_length_counts_as_marked_throughout(
