@@ -6,11 +6,12 @@ coverage that stands beside every number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, poisson, rankdata
+from scipy.stats import binomtest, kstest, poisson, rankdata
 
 CONFIDENCE = 0.95
 
@@ -72,7 +73,21 @@ class Rate:
         text = (
             f"{100 * self.share:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}] {self.hits}/{self.trials}"
         )
-        return text if not self.failed else f"{text}, coverage {100 * self.coverage:.0f} %"
+        return text if not self.failed else f"{text}, coverage {_covered(self.coverage)} %"
+
+
+def _covered(share: float) -> str:
+    """A coverage in percent; never a round 100 where something is missing."""
+    return f"{100 * share:.0f}" if share <= 0.995 else f"{math.floor(1000 * share) / 10:.1f}"
+
+
+def super_uniform(log10_p: Sequence[float]) -> float:
+    """Return how likely p-values that are no smaller than chance allows look as small: Kolmogorov and Smirnov's
+    one-sided test of P(p <= x) <= x. A small one is a warning. ValueError without any.
+    """
+    if not log10_p:
+        raise ValueError("there is no p-value to test")
+    return float(kstest(np.power(10.0, log10_p), "uniform", alternative="greater").pvalue)
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ class Estimate:
     def __str__(self) -> str:
         """Value, interval and sample size, as tables print them."""
         text = f"{self.value:.3g} [{self.interval.low:.3g}, {self.interval.high:.3g}] n={self.count}"
-        return text if self.coverage == 1.0 else f"{text}, coverage {100 * self.coverage:.0f} %"
+        return text if self.coverage == 1.0 else f"{text}, coverage {_covered(self.coverage)} %"
 
 
 def bootstrap(

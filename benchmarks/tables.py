@@ -23,7 +23,7 @@ from benchmarks.detector_tables import detector_report
 from benchmarks.failures import failure_sentences, failure_tables
 from benchmarks.figures import Curve, Panel, Scatter, Spot
 from benchmarks.heat import HeatCell, HeatMap, HeatPart
-from benchmarks.metrics import Estimate, Rate
+from benchmarks.metrics import Estimate, Rate, super_uniform
 from benchmarks.pooling import PooledRate, pooled_mean
 from benchmarks.report import Report, Table
 from benchmarks.runs import Row, versions
@@ -178,9 +178,17 @@ def _false_alarms(cells: Cells, marks: Sequence[str]) -> Table:
     for mark in marks:
         for kind, words in (("unmarked", "unmarked clips"), ("wrong-key", "marked clips, another key")):
             rows = cells.all_of(mark, kind)
-            lines.append((f"{mark}: {words}", str(rate(rows, "found")), _brief(SEEN_LOOSER, rows)))
-    note = "A screening beside the hits; the calibrated false-alarm rates are an experiment of their own."
-    return Table("Found where nothing is", ("trials", "found, p <= 1e-9", "p <= 1e-6"), tuple(lines), note)
+            chances = [row["log10_p"] for row in rows if row.get("log10_p") is not None]
+            least = f"{min(chances):.1f}" if chances else "–"
+            sure = f"{super_uniform(chances):.2g}, n={len(chances)}" if chances else "–"
+            lines.append((f"{mark}: {words}", str(rate(rows, "found")), _brief(SEEN_LOOSER, rows), least, sure))
+    note = (
+        "A screening beside the hits; the calibrated false-alarm rates are an experiment of their own. Super-uniform: "
+        "how likely p-values that are no smaller than chance allows look as small (Kolmogorov-Smirnov, one-sided); a "
+        "small number is a warning."
+    )
+    header = ("trials", "found, p <= 1e-9", "p <= 1e-6", "least log10 p", "super-uniform")
+    return Table("Found where nothing is", header, tuple(lines), note)
 
 
 def heat_map(cells: Cells, marks: Sequence[str], chains: Sequence[str]) -> HeatMap:

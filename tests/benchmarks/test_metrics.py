@@ -15,6 +15,7 @@ from benchmarks.metrics import (
     paired_difference,
     poisson_band,
     roc_area,
+    super_uniform,
 )
 
 
@@ -39,6 +40,7 @@ class TestRate:
         rate = Rate.of([True, False, None, True])
         assert (rate.share, rate.coverage) == (0.5, 0.75)
         assert "coverage 75 %" in str(rate)
+        assert str(Rate.of([True] * 4508 + [None] * 4)).endswith("coverage 99.9 %")
 
     def test_counts_that_do_not_fit_are_refused(self):
         with pytest.raises(ValueError):
@@ -150,3 +152,15 @@ def test_poisson_band_holds_the_counts_it_says(expected):
     low, high = poisson_band(expected)
     assert poisson.cdf(low - 1, expected) <= 0.005 < poisson.cdf(low, expected)
     assert poisson.sf(high, expected) <= 0.005 < poisson.sf(high - 1, expected)
+
+
+class TestSuperUniform:
+    def test_p_values_no_smaller_than_chance_raise_no_warning(self):
+        even = np.log10(np.linspace(0.005, 1, 200))
+        assert super_uniform(even.tolist()) > 0.5
+        assert super_uniform([0.0] * 50) == pytest.approx(1.0)
+
+    def test_too_many_small_ones_do(self):
+        assert super_uniform(np.log10(np.linspace(0.005, 1, 200) ** 2).tolist()) < 1e-3
+        with pytest.raises(ValueError, match="no p-value"):
+            super_uniform([])
