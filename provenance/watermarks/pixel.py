@@ -33,7 +33,7 @@ from provenance.watermarks.marking import Embedder, Strength
 from provenance.watermarks.reading import BLIND, KeyReader
 from provenance.watermarks.search import StepImages
 from provenance.watermarks.shots import CutFinder
-from provenance.watermarks.spans import clearest_of, scores_of, spans_of
+from provenance.watermarks.spans import ChunkScore, clearest_of, pattern_of, rivals_of, scores_of, spans_of
 from provenance.watermarks.strength import chosen, samples_of
 from provenance.watermarks.sync import SEQUENCE_SECONDS, START_SECONDS
 from provenance.watermarks.tile import PURPOSE
@@ -118,19 +118,35 @@ class PixelWatermarkCheck:
             self._search()
         for examiner in self._keys:
             examiner.end_file()
-        scored = {
-            (number, found.watermark_id): scores_of(
-                self._traces.get(found.geometry, []), examiner.reader, found, examiner.starts[found.watermark_id]
-            )
-            for number, examiner in enumerate(self._keys)
-            for found in examiner.found.values()
-        }
-        clearest = clearest_of(scored.values())
-        spans = {which: spans_of(scores, clearest) for which, scores in scored.items()}
+        spans = self._spans()
         found = [
             row for number, examiner in enumerate(self._keys) for row in self._evidence_of(examiner, number, spans)
         ]
         return sorted(found, key=lambda row: -sum(end - begin for begin, end in row.spans))
+
+    def _spans(self) -> dict[tuple[int, int], tuple[Span, ...]]:
+        """The seconds of every id, by the number of its key and itself. In a chunk that another id of the same geometry
+        fits better, that one is taken off first: strong ids look like weak ones.
+        """
+        scores: dict[tuple[int, int], tuple[ChunkScore, ...]] = {}
+        for geometry, traces in self._traces.items():
+            seen = [
+                (number, examiner, found)
+                for number, examiner in enumerate(self._keys)
+                for found in examiner.found.values()
+                if found.geometry == geometry
+            ]
+            patterns = [pattern_of(examiner.reader, found) for _, examiner, found in seen]
+            first = [
+                scores_of(traces, examiner.reader, found, examiner.starts[found.watermark_id])
+                for _, examiner, found in seen
+            ]
+            for place, (number, examiner, found) in enumerate(seen):
+                starts, rivals = examiner.starts[found.watermark_id], rivals_of(place, first, patterns)
+                again = scores_of(traces, examiner.reader, found, starts, rivals) if rivals else first[place]
+                scores[number, found.watermark_id] = again
+        clearest = clearest_of(scores.values())
+        return {which: spans_of(of, clearest) for which, of in scores.items()}
 
     def _take(self, count: int) -> None:
         """Turn the first `count` frames into a chunk, add it up, and decode when a window is complete."""
@@ -209,7 +225,7 @@ class PixelWatermarkCheck:
                 watermark_id=found.watermark_id,
                 origin=payload.origin_of(found.watermark_id).name.lower(),  # type: ignore[arg-type]
                 log10_p=min(message, statistics.presence_log10_p(examiner.clearest[found.watermark_id], tests)),
-                spans=spans[number, found.watermark_id] or examined,
+                spans=spans.get((number, found.watermark_id)) or examined,
                 examined=examined,
                 alignment=found.geometry.alignment(*self._size, _start_seconds(examiner.reader, found)),
             )

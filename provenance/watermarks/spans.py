@@ -10,13 +10,14 @@ import numpy as np
 
 from provenance.evidence import Span
 from provenance.watermarks.chunk import Trace
+from provenance.watermarks.front import rings
 from provenance.watermarks.reading import BLIND, KeyReader
 
 _SMOOTHING_STEPS = 7  # about a second
 _PRESENT = 3.5  # standard deviations
 _CLEAR = 7.0
 _PRESENT_ALTOGETHER = 4.5
-_BESIDE = 0.2  # of the clearest id of a chunk: as much may be another id's mere resemblance to it
+_BESIDE = 0.1  # of the clearest id of a chunk: as much may be left of its resemblance to another one
 _EDGE = 0.25  # of the usual score: content makes the watermark several times weaker in some moments
 _BRIDGE_SECONDS = 1.0
 _MARGIN_SECONDS = 0.5  # at the ends of a chunk, where smoothing has less to go by
@@ -59,18 +60,21 @@ class ChunkScore:
 
 
 def scores_of(
-    traces: Sequence[Trace], reader: KeyReader, known: _Known, starts: Iterable[int]
+    traces: Sequence[Trace],
+    reader: KeyReader,
+    known: _Known,
+    starts: Iterable[int],
+    rivals: Mapping[float, np.ndarray] | None = None,
 ) -> tuple[ChunkScore, ...]:
     """Return how well a known id fits each chunk.
 
     starts: those at which it was read somewhere; each chunk is scored with the one that fits it best, since pieces of
-    a clip may have been moved.
+    a clip may have been moved. rivals: patterns that are taken off chunks first, by the second at which those begin.
     """
-    expected = reader.tile.coefficients(known.watermark_id, known.nonce).conj().astype(np.complex64)
-    expected[reader.tile.pilots] = 0  # every id of the key has them
+    expected = pattern_of(reader, known).conj()
     scored = []
     for trace in traces:
-        line = trace.values @ expected
+        line = _without(trace.values, (rivals or {}).get(float(trace.begins[0]))) @ expected
         middle = (trace.begins + trace.ends) / 2
         signs = [reader.sequence.amplitudes(middle, np.array([start]), 0.0)[0] for start in starts if start != BLIND]
         lines = [line * sign for sign in signs] or [line * np.sign(line.real)]
@@ -80,6 +84,36 @@ def scores_of(
         altogether = float(turned.real.sum()) / max(float(np.sqrt((turned.imag**2).sum())), 1e-12)
         scored.append(ChunkScore(trace, smooth.real / max(noise, 1e-12), altogether))
     return tuple(scored)
+
+
+def pattern_of(reader: KeyReader, known: _Known) -> np.ndarray:
+    """Return complex64 (368,): the harmonics of an id, without the pilot: every id of the key has that."""
+    pattern = reader.tile.coefficients(known.watermark_id, known.nonce).astype(np.complex64)
+    pattern[reader.tile.pilots] = 0
+    return pattern
+
+
+def rivals_of(
+    number: int, scored: Sequence[Sequence[ChunkScore]], patterns: Sequence[np.ndarray]
+) -> dict[float, np.ndarray]:
+    """Return, for the chunks that another id fits better than id `number`, the pattern of the one that fits best."""
+    rivals = {}
+    for place, own in enumerate(scored[number]):
+        best = max(range(len(scored)), key=lambda other: scored[other][place].level)
+        if best != number and scored[best][place].level > own.level:
+            rivals[own.begins] = patterns[best]
+    return rivals
+
+
+def _without(values: np.ndarray, pattern: np.ndarray | None) -> np.ndarray:
+    """Take a pattern off each moment (steps, 368), ring by ring of radius: fine detail may have become weaker."""
+    if pattern is None:
+        return values
+    ring = rings()[0]
+    belongs = (ring[:, None] == np.arange(ring.max() + 1)).astype(np.float32)
+    power = np.maximum((np.abs(pattern) ** 2) @ belongs, 1e-30)
+    shares = (values * pattern.conj()) @ belongs / power
+    return np.asarray(values - (shares @ belongs.T) * pattern)
 
 
 def clearest_of(scored: Iterable[Sequence[ChunkScore]]) -> dict[float, float]:
