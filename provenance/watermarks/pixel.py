@@ -70,7 +70,8 @@ class PixelWatermarkCheck:
         self._cuts = CutFinder()
         self._shots: list[float] = []
         self._plan, self._splits = plan, 0
-        self._unsearched: tuple[Chunk, dict[Geometry, View]] | None = None
+        self._longest: tuple[Chunk, dict[Geometry, View]] | None = None
+        self._waited, self._was_searched = 0.0, False
         self._seen = self._chunks = self._decoded = self._windows = 0
         self._next = -math.inf
         self._traces: dict[Geometry, list[Trace]] = {}
@@ -92,18 +93,24 @@ class PixelWatermarkCheck:
                 self._shots.append(seconds)
             self._frames.extend(self._front.detail(window.luma[index : index + 1]))
             self._times.append(seconds)
-            self._take_what_is_complete()
+            while count := self._complete():
+                self._take(count)
         return False
 
-    def _take_what_is_complete(self) -> None:
-        """Take a chunk where a shot ends, while splits are left for what was seen so far, or where there is enough."""
+    def _complete(self) -> int:
+        """How many frames make a chunk: to the end of a shot, while splits are left for what was seen so far, or where
+        there are enough of them. 0: more are to come.
+        """
+        if not self._times:
+            return 0
         begin, last = self._times[0], self._times[-1]
         cut = next((seconds for seconds in self._shots if seconds - begin >= SHORTEST_CHUNK_SECONDS), None)
         if cut is not None and self._splits < self._plan.splits_by(last):
             self._splits += 1
-            self._take(int(np.searchsorted(self._times, cut - 1e-6)))
-        elif last - begin >= 1.5 * CHUNK_SECONDS:
-            self._take(int(np.searchsorted(self._times, begin + CHUNK_SECONDS - 1e-6)))
+            return int(np.searchsorted(self._times, cut - 1e-6))
+        if last - begin >= 1.5 * CHUNK_SECONDS:
+            return int(np.searchsorted(self._times, begin + CHUNK_SECONDS - 1e-6))
+        return 0
 
     def evidence(self) -> list[WatermarkEvidence]:
         """Say what was measured: one object per id, the largest span first, or one per key without an id."""
@@ -112,9 +119,7 @@ class PixelWatermarkCheck:
         if self._times:
             self._take(len(self._times))
         self._end_window()
-        self._search()
-        if self._windows == 1:  # a short clip that did not say so has searches left
-            self._unsearched = self._last
+        for _ in range(SEARCHES):  # a short clip has searches left
             self._search()
         for examiner in self._keys:
             examiner.end_file()
@@ -161,12 +166,15 @@ class PixelWatermarkCheck:
         for view in views.values():
             self._keep_trace(view)
         self._chunks += 1
-        self._last = chunk, views
-        if any(key.may_search for key in self._keys):
-            if self._unsearched is None or chunk.seconds >= self._unsearched[0].seconds:
-                self._unsearched = self._last
-        else:
-            self._unsearched = None
+        self._waited += chunk.seconds
+        if not any(key.may_search for key in self._keys):
+            self._longest = None
+        elif (
+            self._longest is None
+            or chunk.seconds >= self._longest[0].seconds
+            or (self._was_searched and chunk.seconds >= SEARCHED_SECONDS)
+        ):
+            self._longest, self._was_searched = (chunk, views), False
         if self._chunks % self._chunks_per_window == 0:
             self._end_window()
 
@@ -177,14 +185,16 @@ class PixelWatermarkCheck:
         self._windows += 1
         for examiner in self._keys:
             examiner.end_window()
-        if self._unsearched is not None and self._unsearched[0].seconds >= SEARCHED_SECONDS:
+        long_enough = self._longest is not None and self._longest[0].seconds >= SEARCHED_SECONDS
+        if not self._was_searched and (long_enough or self._waited >= CHUNK_SECONDS):
             self._search()
 
     def _search(self) -> None:
-        """Look for other geometries in the longest chunk in which nobody looked so far."""
-        if self._unsearched is None:
+        """Look for other geometries in the longest chunk since the last time, or in that one again."""
+        if self._longest is None:
             return
-        (_, views), self._unsearched = self._unsearched, None
+        _, views = self._longest
+        self._was_searched, self._waited = True, 0.0
         images: dict[int, StepImages] = {}
         for examiner in self._keys:
             if examiner.may_search and views[self._whole].chunk.detail.any():
