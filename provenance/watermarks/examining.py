@@ -33,7 +33,18 @@ STARTS_TRIED = 3
 SEARCHES = 2
 GEOMETRIES_TRIED = 4
 MOST_NONCES = 12
+_FEWEST_NONCES = 4
+"""More cuts are planned for as long as so many are tested."""
+
 _ROWS_PER_GEOMETRY = len(FRONTS) * 2  # one start, and the blind row
+_ROWS_PER_WINDOW = len(FRONTS) * (STARTS_TRIED + 1)
+
+
+def _rows(windows: int, searches: int) -> int:
+    """Rows of sums that may be tested in so many windows and searches. A short file is searched once, in both ways."""
+    once = windows <= 2
+    geometries = search.POSITIONS + (2 if once else 1) * GEOMETRIES_TRIED
+    return windows * _ROWS_PER_WINDOW + (min(searches, 1) if once else searches) * geometries * _ROWS_PER_GEOMETRY
 
 
 @dataclass(frozen=True)
@@ -58,17 +69,18 @@ class Plan:
         chunks = max(1, math.ceil((duration_seconds or 3600.0) / CHUNK_SECONDS))
         per_window = math.ceil(chunks / MOST_WINDOWS)
         windows = math.ceil(chunks / per_window) + 1
-        elsewhere = len(FRONTS) * searches * (search.POSITIONS + GEOMETRIES_TRIED) * 2
-        rows_per_window = len(FRONTS) * (STARTS_TRIED + 1)
-        rows = windows * rows_per_window + elsewhere
+        rows = _rows(windows, searches)
         while rows * keys > statistics.MAX_TESTS and windows > 2:  # so many keys leave room for fewer windows
             per_window *= 2
             windows = math.ceil(chunks / per_window) + 1
-            rows = windows * rows_per_window + elsewhere
-        nonces = max(1, min(MOST_NONCES, statistics.MAX_TESTS // (rows * keys)))
-        room = max(0, statistics.MAX_TESTS // (keys * nonces) - rows) // rows_per_window  # windows more
+            rows = _rows(windows, searches)
+        wanted = max(_FEWEST_SPLITS, chunks // 2)
+        roomy = statistics.MAX_TESTS // (keys * (rows + math.ceil(wanted / per_window) * _ROWS_PER_WINDOW))
+        without = statistics.MAX_TESTS // (keys * rows)
+        nonces = max(1, min(MOST_NONCES, roomy if roomy >= _FEWEST_NONCES else without))
+        room = max(0, statistics.MAX_TESTS // (keys * nonces) - rows) // _ROWS_PER_WINDOW  # windows more
         splits = min(max(_FEWEST_SPLITS, chunks), room * per_window)
-        return cls(keys, per_window, windows, nonces, searches, splits)
+        return cls(keys, per_window, windows, nonces, searches if windows > 2 else min(searches, 1), splits)
 
     def splits_by(self, seconds: float) -> int:
         """How many splits may be used up by then: some at once, the others evenly over the file."""

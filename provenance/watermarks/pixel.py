@@ -33,12 +33,22 @@ from provenance.watermarks.marking import Embedder, Strength
 from provenance.watermarks.reading import BLIND, KeyReader
 from provenance.watermarks.search import StepImages
 from provenance.watermarks.shots import CutFinder
-from provenance.watermarks.spans import ChunkScore, clearest_of, pattern_of, rivals_of, scores_of, spans_of
+from provenance.watermarks.spans import (
+    ChunkScore,
+    clearest_of,
+    pattern_of,
+    rivals_of,
+    scores_of,
+    spans_of,
+    strongest_of,
+)
 from provenance.watermarks.strength import chosen, samples_of
 from provenance.watermarks.sync import SEQUENCE_SECONDS, START_SECONDS
 from provenance.watermarks.tile import PURPOSE
 
 _MAX_FRAME_RATE = 31.0
+_WORTH_SEARCHING = 1.0  # seconds
+_Seen = tuple[Chunk, dict[Geometry, View]]
 
 
 class PixelWatermarkCheck:
@@ -70,8 +80,9 @@ class PixelWatermarkCheck:
         self._cuts = CutFinder()
         self._shots: list[float] = []
         self._plan, self._splits = plan, 0
-        self._longest: tuple[Chunk, dict[Geometry, View]] | None = None
-        self._waited, self._was_searched = 0.0, False
+        self._unsearched: _Seen | None = None
+        self._searched: _Seen | None = None
+        self._waited = 0.0
         self._seen = self._chunks = self._decoded = self._windows = 0
         self._next = -math.inf
         self._traces: dict[Geometry, list[Trace]] = {}
@@ -146,8 +157,9 @@ class PixelWatermarkCheck:
                 scores_of(traces, examiner.reader, found, examiner.starts[found.watermark_id])
                 for _, examiner, found in seen
             ]
+            strongest = strongest_of(first)
             for place, (number, examiner, found) in enumerate(seen):
-                starts, rivals = examiner.starts[found.watermark_id], rivals_of(place, first, patterns)
+                starts, rivals = examiner.starts[found.watermark_id], rivals_of(place, first, patterns, strongest)
                 again = scores_of(traces, examiner.reader, found, starts, rivals) if rivals else first[place]
                 scores[number, found.watermark_id] = again
         clearest = clearest_of(scores.values())
@@ -168,13 +180,9 @@ class PixelWatermarkCheck:
         self._chunks += 1
         self._waited += chunk.seconds
         if not any(key.may_search for key in self._keys):
-            self._longest = None
-        elif (
-            self._longest is None
-            or chunk.seconds >= self._longest[0].seconds
-            or (self._was_searched and chunk.seconds >= SEARCHED_SECONDS)
-        ):
-            self._longest, self._was_searched = (chunk, views), False
+            self._unsearched = self._searched = None
+        elif chunk.detail.any() and (self._unsearched is None or chunk.seconds >= self._unsearched[0].seconds):
+            self._unsearched = chunk, views
         if self._chunks % self._chunks_per_window == 0:
             self._end_window()
 
@@ -185,16 +193,25 @@ class PixelWatermarkCheck:
         self._windows += 1
         for examiner in self._keys:
             examiner.end_window()
-        long_enough = self._longest is not None and self._longest[0].seconds >= SEARCHED_SECONDS
-        if not self._was_searched and (long_enough or self._waited >= CHUNK_SECONDS):
+        if self._unsearched is not None and (
+            self._unsearched[0].seconds >= SEARCHED_SECONDS or self._waited >= CHUNK_SECONDS
+        ):
             self._search()
 
     def _search(self) -> None:
-        """Look for other geometries in the longest chunk since the last time, or in that one again."""
-        if self._longest is None:
+        """Look for other geometries in the longest chunk since the last time; where there is none worth it, in the
+        longest one of all again.
+        """
+        if self._unsearched is None or (self._searched and self._unsearched[0].seconds < _WORTH_SEARCHING):
+            chosen = self._searched
+        else:
+            chosen = self._unsearched
+        if chosen is None:
             return
-        _, views = self._longest
-        self._was_searched, self._waited = True, 0.0
+        _, views = chosen
+        if self._searched is None or chosen[0].seconds >= self._searched[0].seconds:
+            self._searched = chosen
+        self._unsearched, self._waited = None, 0.0
         images: dict[int, StepImages] = {}
         for examiner in self._keys:
             if examiner.may_search and views[self._whole].chunk.detail.any():
@@ -204,12 +221,12 @@ class PixelWatermarkCheck:
 
     def _examined_spans(self) -> tuple[Span, ...]:
         """The seconds in which a watermark could have been seen: where the picture is a crop or a mirror image, those
-        since that was known."""
+        that were looked at as such."""
         geometries = {found.geometry for examiner in self._keys for found in examiner.found.values()}
         if len(geometries) != 1 or self._whole in geometries:
             return tuple(self._examined)
-        begins = min((float(trace.begins[0]) for trace in self._traces.get(geometries.pop(), [])), default=0.0)
-        return tuple(span for span in self._examined if span[1] > begins + 1e-6)
+        begins = {float(trace.begins[0]) for trace in self._traces.get(geometries.pop(), [])}
+        return tuple(span for span in self._examined if span[0] in begins)
 
     def _keep_trace(self, view: View) -> None:
         self._traces.setdefault(view.geometry, []).append(view.trace())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ _SMOOTHING_STEPS = 7  # about a second
 _PRESENT = 3.5  # standard deviations
 _CLEAR = 7.0
 _PRESENT_ALTOGETHER = 4.5
+_FEW_STEPS = 12
 _BESIDE = 0.1  # of the clearest id of a chunk: as much may be left of its resemblance to another one
 _EDGE = 0.25  # of the usual score: content makes the watermark several times weaker in some moments
 _BRIDGE_SECONDS = 1.0
@@ -53,7 +55,7 @@ class ChunkScore:
         """Seconds."""
         return float(self.trace.ends[-1])
 
-    @property
+    @cached_property
     def level(self) -> float:
         """The usual score of moments that are marked, near enough."""
         return 0.8 * float(self.moments.max())
@@ -79,8 +81,9 @@ def scores_of(
         signs = [reader.sequence.amplitudes(middle, np.array([start]), 0.0)[0] for start in starts if start != BLIND]
         lines = [line * sign for sign in signs] or [line * np.sign(line.real)]
         turned = max(lines, key=lambda one: float(one.real.sum()))
-        smooth = np.convolve(turned, np.ones(min(_SMOOTHING_STEPS, len(line))), "same")
-        noise = float(np.sqrt((smooth.imag**2).mean()))  # the quadrature holds the same noise, and no watermark
+        window = min(_SMOOTHING_STEPS, len(line))
+        smooth = np.convolve(turned, np.ones(window), "same")
+        noise = float(np.sqrt(window * (turned.imag**2).mean()))  # the quadrature holds the same noise, no watermark
         altogether = float(turned.real.sum()) / max(float(np.sqrt((turned.imag**2).sum())), 1e-12)
         scored.append(ChunkScore(trace, smooth.real / max(noise, 1e-12), altogether))
     return tuple(scored)
@@ -94,15 +97,23 @@ def pattern_of(reader: KeyReader, known: _Known) -> np.ndarray:
 
 
 def rivals_of(
-    number: int, scored: Sequence[Sequence[ChunkScore]], patterns: Sequence[np.ndarray]
+    number: int,
+    scored: Sequence[Sequence[ChunkScore]],
+    patterns: Sequence[np.ndarray],
+    strongest: Sequence[int],
 ) -> dict[float, np.ndarray]:
-    """Return, for the chunks that another id fits better than id `number`, the pattern of the one that fits best."""
-    rivals = {}
-    for place, own in enumerate(scored[number]):
-        best = max(range(len(scored)), key=lambda other: scored[other][place].level)
-        if best != number and scored[best][place].level > own.level:
-            rivals[own.begins] = patterns[best]
-    return rivals
+    """Return, for the chunks that another id than `number` fits best, that one's pattern.
+
+    strongest: of `strongest_of`.
+    """
+    own = scored[number]
+    return {own[place].begins: patterns[best] for place, best in enumerate(strongest) if best != number}
+
+
+def strongest_of(scored: Sequence[Sequence[ChunkScore]]) -> list[int]:
+    """Return, for each chunk, the number of the id that fits it best."""
+    levels = np.array([[one.level for one in scores] for scores in scored])
+    return [int(best) for best in levels.argmax(axis=0)] if levels.size else []
 
 
 def _without(values: np.ndarray, pattern: np.ndarray | None) -> np.ndarray:
@@ -130,9 +141,12 @@ def spans_of(scores: Sequence[ChunkScore], clearest: Mapping[float, float]) -> t
 
     clearest: of `clearest_of`, over all ids that were found.
     """
-    if max((one.level for one in scores), default=0.0) < _CLEAR:  # no chunk can show it alone
-        return _merged([(one.begins, one.ends) for one in scores])
     apart = [one for one in scores if one.level >= _BESIDE * clearest.get(one.begins, 0.0)]
+    if not apart:
+        apart = [max(scores, key=lambda one: one.level)] if scores else []
+    if max((one.level for one in apart), default=0.0) < _CLEAR:  # no chunk can show it moment by moment
+        alone = [one for one in apart if one.altogether >= _PRESENT_ALTOGETHER]
+        return _merged([(one.begins, one.ends) for one in alone or apart])
     return _merged([piece for one in apart for piece in _marked_steps(one)])
 
 
@@ -141,6 +155,9 @@ def _marked_steps(one: ChunkScore) -> list[Span]:
 
     A step counts as unmarked only where a clear watermark breaks off: a weak moment is no evidence of absence.
     """
+    is_short = len(one.moments) < _FEW_STEPS  # chance alone may look clear there
+    if is_short and one.altogether < _PRESENT_ALTOGETHER:
+        return []
     if 0.8 * _PRESENT <= one.level < _CLEAR:
         return [(one.begins, one.ends)] if one.altogether >= _PRESENT_ALTOGETHER else []
     steps = np.flatnonzero(one.moments >= max(_PRESENT, _EDGE * one.level))

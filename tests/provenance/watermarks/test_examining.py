@@ -8,7 +8,7 @@ import pytest
 from provenance.keys import KeyStream
 from provenance.watermarks import payload, statistics
 from provenance.watermarks.chunk import Chunk, Geometry, View
-from provenance.watermarks.examining import GEOMETRIES_TRIED, SEARCHES, STARTS_TRIED, KeyExaminer, Plan
+from provenance.watermarks.examining import CHUNK_SECONDS, GEOMETRIES_TRIED, STARTS_TRIED, KeyExaminer, Plan
 from provenance.watermarks.front import FrontEnd, Projector, Spectra
 from provenance.watermarks.reading import FRONTS
 from provenance.watermarks.search import POSITIONS
@@ -82,9 +82,17 @@ def test_two_ids_in_one_file_are_both_read(stream: KeyStream) -> None:
 def test_no_plan_exceeds_the_tests_that_detection_allows(seconds: float | None, keys: int) -> None:
     plan = Plan.of(seconds, keys)
     windows = plan.windows + math.ceil(plan.splits / plan.chunks_per_window)
-    rows = len(FRONTS) * (windows * (STARTS_TRIED + 1) + SEARCHES * (POSITIONS + GEOMETRIES_TRIED) * 2)
+    geometries = POSITIONS + GEOMETRIES_TRIED * (2 if plan.windows <= 2 else 1)  # the former are searched in both ways
+    rows = len(FRONTS) * (windows * (STARTS_TRIED + 1) + plan.searches * geometries * 2)
     assert plan.nonces >= 1
     assert keys * rows * plan.nonces <= statistics.MAX_TESTS
+
+
+@pytest.mark.parametrize("seconds", [120.0, 240.0, 300.0, 480.0])
+@pytest.mark.parametrize("keys", [1, 2, 3])
+def test_films_of_some_minutes_have_splits_for_every_second_chunk(seconds: float, keys: int) -> None:
+    plan = Plan.of(seconds, keys)
+    assert plan.splits >= seconds / CHUNK_SECONDS / 2 - 1 or plan.nonces <= 4
 
 
 def test_splits_are_spread_over_the_file() -> None:

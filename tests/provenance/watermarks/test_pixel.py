@@ -21,7 +21,7 @@ from provenance.watermarks.marking import STRONGEST_DB, Strength
 from provenance.watermarks.payload import Origin
 from provenance.watermarks.pixel import PixelWatermark, PixelWatermarkCheck
 from provenance.watermarks.reading import KeyReader
-from provenance.watermarks.spans import clearest_of, scores_of, spans_of
+from provenance.watermarks.spans import clearest_of, rivals_of, scores_of, spans_of, strongest_of
 
 ID = payload.compose_id(Origin.EDITED, 0x123456789ABCDEF)
 DETECTED = -9
@@ -309,6 +309,17 @@ def test_two_shots_with_ids_of_one_key_are_told_apart(watermark: PixelWatermark,
     assert spans[ids[1]][0][0] >= 3.7
 
 
+def test_a_mirrored_film_of_short_shots_is_examined_where_it_was_seen_as_such(
+    watermark: PixelWatermark, render: Callable[..., Clip]
+) -> None:
+    shots = [render(640, 360, seconds, 12.0, seed=seed).frames for seconds, seed in ((3.5, 3), (2.5, 5), (2.0, 9))]
+    film = watermark.embed(Clip.at_rate(np.concatenate([np.zeros_like(shots[0]), *shots]), 12.0), ID)
+    mirrored = Clip(film.frames[:, :, ::-1], film.times)
+    found = examined_by(watermark.stream, mirrored, mirrored.seconds).evidence()[0]
+    assert found.watermark_id == ID  # the search is not spent on what is black
+    assert all(any(begin <= low and high <= end for begin, end in found.spans) for low, high in found.examined)
+
+
 def test_short_shots_are_read_apart_and_their_seconds_are_those_of_the_cuts(
     watermark: PixelWatermark, render: Callable[..., Clip]
 ) -> None:
@@ -339,8 +350,13 @@ def test_an_id_that_another_one_resembles_by_chance_is_not_said_to_last(watermar
         Trace(steps + begin, steps + begin + TRACE_SECONDS, part.astype(np.complex64))
         for begin, part in zip((0.0, 19.2), values, strict=True)
     ]
-    scores = [scores_of(traces, reader, one, [9]) for one in (weak, strong)]
-    assert scores[0][1].level > 7
+    first = [scores_of(traces, reader, one, [9]) for one in (weak, strong)]
+    assert first[0][1].level > 7
+    assert strongest_of(first) == [0, 1]
+    scores = [
+        scores_of(traces, reader, one, [9], rivals_of(number, first, patterns, [0, 1]))
+        for number, one in enumerate((weak, strong))
+    ]
     spans = [spans_of(own, clearest_of(scores)) for own in scores]
     assert [span[0][0] for span in spans] == [0.0, pytest.approx(19.2)]
     assert len(spans[0]) == len(spans[1]) == 1
