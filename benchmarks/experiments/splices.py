@@ -23,11 +23,10 @@ from benchmarks.tables import rate, rate_json, where
 from benchmarks.videos import SceneShape, Subject, fingerprint_of, lengthened, load, subjects
 from provenance.errors import UsageError
 from provenance.evidence import Span
-from provenance.keys import Key
 from provenance.verdict import DETECTED_LOG10_P
-from provenance.video import Clip, Window
+from provenance.video import Clip
 from provenance.watermarks.payload import Origin, format_id
-from provenance.watermarks.pixel import PixelWatermark, PixelWatermarkCheck
+from provenance.watermarks.pixel import PixelWatermark
 
 FILMS = 100
 SHOTS = 3
@@ -104,8 +103,7 @@ def _drawn(found: Sequence[Subject], seed: int) -> tuple[Subject, ...]:
 def measure(task: Task) -> list[Row]:
     """Make one film and read it arm by arm."""
     random = np.random.default_rng(task.seed)
-    key = bench_key(task.arguments["seed"])
-    watermark = PixelWatermark(key.stream(PIXEL_PURPOSE))
+    watermark = PixelWatermark(bench_key(task.arguments["seed"]).stream(PIXEL_PURPOSE))
     truth: dict[int, Span] = {}
     frames: list[np.ndarray] = []
     for number, subject in enumerate(task.arguments["shots"]):
@@ -119,7 +117,7 @@ def measure(task: Task) -> list[Row]:
     rows = []
     for chain in task.arms:
         started = time.perf_counter()
-        read = _read(attack_clip(film, chain, task.seed), key)
+        read = _read(attack_clip(film, chain, task.seed), watermark)
         errors = {one: span_error(read.get(one, ()), span) for one, span in truth.items()}
         rows.append(
             {
@@ -155,14 +153,10 @@ def _shot(subject: Subject, seconds: float) -> Clip:
     return Clip.at_rate(np.stack([scaled[index] for index in nearest]), FRAMES_PER_SECOND)
 
 
-def _read(film: Clip, key: Key) -> dict[int, tuple[Span, ...]]:
-    check = PixelWatermarkCheck([key.stream(PIXEL_PURPOSE)])
-    check.begin(film.width, film.height, film.frames_per_second, film.seconds)
-    for first in range(0, len(film), 16):
-        check.see(Window.of(film.select(slice(first, first + 16)), first))
+def _read(film: Clip, watermark: PixelWatermark) -> dict[int, tuple[Span, ...]]:
     return {
         found.watermark_id: found.spans
-        for found in check.evidence()
+        for found in watermark.examine(film)
         if found.watermark_id is not None and found.log10_p is not None and found.log10_p <= DETECTED_LOG10_P
     }
 
@@ -181,7 +175,7 @@ def splices_report(rows: Sequence[Row], settings: Mapping[str, object]) -> Repor
     lines, results = [], {}
     for chain in CHAINS:
         mine = where(rows, arm=chain)
-        ids = Rate.of([number < row["ids"] for row in mine if "ids" in row for number in range(SHOTS)])
+        ids = Rate.of([None if "error" in row else number < row["ids"] for row in mine for number in range(SHOTS)])
         results[chain] = {field: rate_json(rate(mine, field)) for field in ("all_ids", "close", "wrong_id")}
         results[chain]["ids"] = rate_json(ids)
         known = [row["worst_seconds"] for row in mine if row.get("worst_seconds") is not None]

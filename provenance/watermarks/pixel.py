@@ -214,7 +214,7 @@ class PixelWatermarkCheck:
         self._unsearched, self._waited = None, 0.0
         images: dict[int, StepImages] = {}
         for examiner in self._keys:
-            if examiner.may_search and views[self._whole].chunk.detail.any():
+            if examiner.may_search:
                 view = examiner.look_elsewhere(views[self._whole], images)
                 if view is not None:
                     self._keep_trace(view)
@@ -305,12 +305,16 @@ class PixelWatermark:
 
     def read(self, clip: Clip) -> Reading:
         """Return the likeliest id, or None, with the chance of an unmarked clip looking so."""
+        best = self.examine(clip)[0]
+        return Reading(best.watermark_id, best.log10_p, best.spans, best.alignment)
+
+    def examine(self, clip: Clip) -> list[WatermarkEvidence]:
+        """Return what is measured of all ids in a clip, as the check's `evidence` does."""
         check = PixelWatermarkCheck([self.stream])
         check.begin(clip.width, clip.height, clip.frames_per_second, clip.seconds)
         for first in range(0, len(clip), 16):
             check.see(Window.of(clip.select(slice(first, first + 16)), first))
-        best = check.evidence()[0]
-        return Reading(best.watermark_id, best.log10_p, best.spans, best.alignment)
+        return check.evidence()
 
 
 __all__ = ["PURPOSE", "PixelWatermark", "PixelWatermarkCheck"]
