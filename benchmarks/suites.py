@@ -51,7 +51,7 @@ FULL_CHAINS = (
     "crop:.71+brightness:.5+x264:23", "crop:.71+brightness:.5+x264:30", "crop:.71+brightness:.5+x264:50",
     "rotate:5+crop:.8+x264:30", "crop:.8+drop:.2", "social", "screen-capture", "youtube", "whatsapp", "tiktok", "x",
     # regeneration
-    "autoencoder:1", "autoencoder:4", "diffusion:.1", "diffusion:.2", "diffusion:.3", "diffusion:.5",
+    "autoencoder:1", "autoencoder:4", "neural-codec:.5", "diffusion:.1", "diffusion:.2", "diffusion:.3", "diffusion:.5",
     "diffusion:.2+diffusion:.2", "super-resolution",
 )  # fmt: skip
 """Section 13 of our reference page on watermarks, save what needs another watermark, an optimiser or many clips."""

@@ -18,7 +18,8 @@ A chain is `NAME[:PARAMETER][+NAME[:PARAMETER]...]`, applied from left to right:
 
 * The same seed gives the same result; the input is never changed.
 * Files of any length stream through, in memory that does not grow. `reverse` alone holds the whole clip; `trim-end`,
-  `replace` and `reorder` hold what their parameters say, `autoencoder` 16 frames, `diffusion` two seconds.
+  `replace` and `reorder` hold what their parameters say, `autoencoder` and `neural-codec` 16 frames, `diffusion` two
+  seconds.
 * Foreign material (`insert`, `replace`, `splice`, `picture-in-picture`, `overlay`, `region`) is made on the spot from
   the seed: drifting waves and grain.
 * Sides stay even, and nothing becomes smaller than 16 pixels.
@@ -44,8 +45,8 @@ _NOTES = {
     "photometric": "`denoise-nlmeans` is slow: it compares every pixel with 441 others.",
     "edits": "In memory a clip is silent: there `soundtrack` leaves it as it is. In files it comes last.",
     "regeneration": "The built-in model knows scenes at 128 lines and 8 frames per second, and keeps less of other "
-    "clips. `autoencoder` works at the clip's own size, which is slow; `diffusion` costs the same for clips of any "
-    "size. `resize-restored:.5` is the bicubic super-resolution round trip.",
+    "clips. `autoencoder` and `neural-codec` work at the clip's own size, which is slow; `diffusion` costs the same "
+    "for clips of any size. `resize-restored:.5` is the bicubic super-resolution round trip.",
     "chains": "Platforms do not publish how they encode: where each number comes from, and which of them are "
     "assumptions, stands in `benchmarks/attacks/delivery.py`.",
 }

@@ -38,8 +38,20 @@ def autoencoder(frames: Frames, times: float, random: np.random.Generator) -> Fr
         yield from zip(pictures, [time for _, time in group], strict=True)
 
 
-def _reconstructed(pictures: np.ndarray) -> np.ndarray:
-    """uint8 (time, height, width, 3) -> the same, at its own size; edges are repeated up to whole patches."""
+def neural_codec(frames: Frames, step: float, random: np.random.Generator) -> Frames:
+    """Encode and decode with the built-in autoencoder, latents rounded to whole steps in between, as a learned codec
+    does (Balle et al., arXiv 1611.01704). Its entropy coder changes no pixel and is left out. Slow, holds 16 frames.
+    """
+    while group := list(itertools.islice(frames, GROUP_FRAMES)):
+        pictures = _reconstructed(np.stack([frame for frame, _ in group]), step)
+        yield from zip(pictures, [time for _, time in group], strict=True)
+
+
+def _reconstructed(pictures: np.ndarray, step: float = 0.0) -> np.ndarray:
+    """uint8 (time, height, width, 3) -> the same, at its own size; edges are repeated up to whole patches.
+
+    step: to which latents are rounded, in their standard deviations; 0: they are not.
+    """
     import torch
 
     from generator.autoencoder import to_bytes, to_signed
@@ -49,7 +61,10 @@ def _reconstructed(pictures: np.ndarray) -> np.ndarray:
     missing = [(0, -length % side) for length, side in zip(pictures.shape[:3], patch, strict=True)]
     padded = torch.from_numpy(np.pad(pictures, (*missing, (0, 0)), mode="edge"))
     with torch.no_grad():
-        decoded = to_bytes(model.decode(model.encode(to_signed(padded[None]))))[0].numpy()
+        latents = model.encode(to_signed(padded[None]))
+        if step:
+            latents = torch.round(latents / step) * step
+        decoded = to_bytes(model.decode(latents))[0].numpy()
     return decoded[: pictures.shape[0], : pictures.shape[1], : pictures.shape[2]]
 
 
@@ -144,6 +159,11 @@ REGENERATION: dict[str, Attack] = {
         "round trips through the model's autoencoder (slow)",
         Range("the round trips", 1, 8, default=1, whole=True),
         in_time(autoencoder),
+    ),
+    "neural-codec": Attack(
+        "a learned codec: the model's autoencoder, latents rounded (slow)",
+        Range("the step of rounding, in deviations of the latents", 0.01, 4, default=0.5),
+        in_time(neural_codec),
     ),
     "diffusion": Attack(
         "noise, and denoise with the model (slow)",

@@ -496,6 +496,11 @@ class TestRegeneration:
         smooth = attack_clip(moving_clip(6, 64, 96), "blur:3")
         assert 0 < unlike(attack_clip(smooth, "autoencoder").frames, smooth.frames) < 12
 
+    def test_a_learned_codec_loses_more_with_coarser_steps(self):
+        smooth = attack_clip(moving_clip(6, 64, 96), "blur:3")
+        fine, coarse = (unlike(attack_clip(smooth, f"neural-codec:{step}").frames, smooth.frames) for step in (0.01, 2))
+        assert 0 < fine < coarse
+
     def test_super_resolution_keeps_the_mean_of_every_block(self, clip):
         small = clip.select(slice(0, 2))
         made = attack_clip(small, "super-resolution").frames.reshape(2, 16, 4, 24, 4, 3).mean(axis=(2, 4))

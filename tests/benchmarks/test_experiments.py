@@ -14,6 +14,7 @@ from benchmarks.experiments.latent_noise import (
     noise_report,
 )
 from benchmarks.experiments.speed import speed_report, timed
+from benchmarks.experiments.speed_watermark import ARMS, MARKING, READINGS, UNMARKED, measure_watermark
 from benchmarks.runs import Task
 
 SHAPE = (4, 2, 16, 16)
@@ -75,3 +76,14 @@ class TestTiming:
         ]
         report = speed_report(rows, {"short_seconds": 10, "long_seconds": 600})
         assert any("1.75 times" in sentence for sentence in report.summary)
+
+    @pytest.mark.parametrize("arm", [MARKING, next(iter(READINGS)), UNMARKED])
+    def test_the_watermark_by_itself_is_marked_and_read_as_it_should_be(self, arm):
+        row = measure_watermark(arm, seconds=1.0)
+        assert row["cpu_seconds"] > 0
+        assert row["clip_seconds"] == 1.0
+
+    def test_the_watermark_by_itself_has_a_table_of_its_own(self):
+        row = {"wall_seconds": 1.0, "cpu_seconds": 2.0, "clip_seconds": 10, "frames_per_cpu_second": 120.0}
+        report = speed_report([{"arm": arm, **row} for arm in ARMS], {"short_seconds": 10, "long_seconds": 600})
+        assert [line[0] for line in report.tables[1].rows] == list(ARMS)
