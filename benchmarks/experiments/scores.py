@@ -100,19 +100,25 @@ def measure(task: Task) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="countermark-scores-") as name:
         source, attacked = Path(name) / "source.mkv", Path(name) / "attacked.mkv"
         save(subject, source, SECONDS)
-        made: str | None = None
+        made, fault = "", ""
         for arm in task.arms:
             who, _, chain = arm.partition("/")
             row = {**task.facts, "arm": arm, "detector": who, "chain": chain}
-            try:
-                if made != chain:
-                    made = None
+            if made != chain:  # once for all detectors, whether it ends well or not
+                made, fault = chain, ""
+                try:
                     attack_file(source, attacked, chain, task.seed, force=True)
-                    made = chain
-                rows.append({**row, **_scored(judges[who], attacked, subject)})
+                except Exception as error:
+                    fault = _line(error)
+            try:
+                rows.append({**row, "error": fault} if fault else {**row, **_scored(judges[who], attacked, subject)})
             except Exception as error:  # one arm that breaks is a row, and the others go on
-                rows.append({**row, "error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]})
+                rows.append({**row, "error": _line(error)})
     return rows
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
 def _scored(judge: Judge, path: Path, subject: Subject) -> Row:

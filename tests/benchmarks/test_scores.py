@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.experiments import scores
 from benchmarks.experiments.scores import run_scores
 from benchmarks.judges import Opinion, OwnSuite, ScoreFunction, all_judges
 from detectors.suite import trained_on
@@ -50,6 +51,20 @@ def test_every_detector_scores_every_clip_after_every_attack(labelled, tmp_path)
     assert len(unread) == 4
     assert all("error" in row for row in unread)
     assert (tmp_path / "out/report.html").is_file()
+
+
+def test_an_attack_that_fails_is_tried_once_for_all_detectors(labelled, tmp_path, monkeypatch):
+    tried = []
+
+    def fails(source: Path, *_: object, **__: object) -> None:
+        tried.append(source)
+        raise ValueError("no such codec")
+
+    monkeypatch.setattr(scores, "attack_file", fails)
+    judges = [ScoreFunction("bright", brightness), ScoreFunction("dim", lambda path: -brightness(path))]
+    rows = run_scores(tmp_path / "out", judges, videos=labelled, chains=["none"])
+    assert len(tried) == 4
+    assert sum("no such codec" in row["error"] for row in rows) == 8
 
 
 def test_a_run_without_labels_or_with_one_class_is_refused(labelled, tmp_path):
