@@ -164,6 +164,8 @@ def _replies(
                 busy[worker] = entry
                 worker.begin(work, plan.seconds_each)
             entry = next(entries, None)
+        if not busy:  # nothing that is left can be handed over: there is no reply to wait for
+            continue
         limits = [left for worker in busy if (left := worker.seconds_left) is not None]
         multiprocessing.connection.wait([one for worker in busy for one in worker.waitables], min(limits, default=None))
         for worker in list(busy):

@@ -133,6 +133,10 @@ def test_an_item_that_does_not_pickle_fails_alone() -> None:
     assert outcomes[1].value == "2"
 
 
+def test_a_function_that_does_not_pickle_fails_every_item_and_waits_for_none() -> None:
+    assert [outcome.error is None for outcome in pmap_as_finished(lambda number: number, [1, 2])] == [False, False]
+
+
 def test_a_closed_map_kills_what_is_at_work() -> None:
     began = time.monotonic()
     outcomes = pmap_as_finished(rarely_well, [4, 0], workers=2)
