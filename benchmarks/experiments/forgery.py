@@ -13,7 +13,11 @@ there, forged in memory, and read blindly under the key that marked it. Arms:
 * ``collusion/HOW/K``: K holders of the same content, each with an id of its own, put their clips together.
 * ``remark/...``: marked again, under another key, under the same key with another id, and by peers that can run here.
 * ``claim/...``: keys that marked nothing, tried until one fits (`benchmarks.experiments.forgery_claims`).
+* ``learn/...``: attackers who ask a reader, learn from clips, or hold the key
+  (`benchmarks.experiments.forgery_learning`).
 * ``verdict/...``: copies through `sign` and `verify` (`benchmarks.experiments.forgery_verdicts`).
+* ``latent/...``: the noise of a marked clip of the built-in model, used for other content
+  (`benchmarks.experiments.forgery_transplant`).
 
 An attacker has an ``estimated`` residual, a marked clip minus a denoised one, or the originals and the ``true`` one.
 """
@@ -31,13 +35,15 @@ import numpy as np
 
 from benchmarks.attacks import forgery as attacks
 from benchmarks.experiments.forgery_claims import CLAIMS, TRIES, measure_claims
+from benchmarks.experiments.forgery_learning import LEARNERS, LEARNT_FROM, QUERIES, Learner
 from benchmarks.experiments.forgery_report import forgery_report
+from benchmarks.experiments.forgery_transplant import PROMPTS, TRANSPLANTS, measure_transplants
 from benchmarks.experiments.forgery_verdicts import VERDICTS, measure_verdicts
 from benchmarks.marks import PIXEL_PURPOSE, Mark, PixelMark, bench_key, bench_message, mark_named
 from benchmarks.report import write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.videos import SceneShape, Subject, balanced, fingerprint_of, load, subjects
-from provenance.errors import CountermarkError
+from provenance.errors import CountermarkError, UnknownName
 from provenance.evidence import WatermarkEvidence
 from provenance.keys import Key
 from provenance.quality import psnr
@@ -62,6 +68,8 @@ WAYS = {
 """The gains of each way, in strengths of the watermark."""
 PATTERNS = ("still", "leading", "lattice")
 COLLUDERS = (2, 5, 10)
+KINDS = ("average", "clip", "claim", "verdict", "learn", "latent")
+"""Kinds of work; ``clip`` is what is done to one clip alone: remove, copy, collusion, remark."""
 
 
 def run_forgery(
@@ -72,9 +80,13 @@ def run_forgery(
     corpus: Path | None = None,
     clips: int = CLIPS,
     watermark: str = "pixel",
+    kinds: Sequence[str] | None = None,
     counts: Sequence[int] = COUNTS,
     tries: int = TRIES,
+    queries: int = QUERIES,
     workers: int = 1,
+    ray_address: str | None = None,
+    seconds_per_task: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Row]:
@@ -82,26 +94,37 @@ def run_forgery(
 
     videos: see `benchmarks.videos.subjects`; None renders 12 scenes. clips: so many are attacked, sources in turn; what
     is averaged comes from the others. watermark: a name that `mark_named` knows; claims by keys and verdicts are
-    measured for ours alone. counts: how many clips are averaged. tries: keys tried per clip.
+    measured for ours alone. kinds: of work, all of `KINDS` where none is named. counts: how many clips are averaged.
+    tries: keys tried per clip. queries: questions that an attacker asks a reader, per arm.
     A run that was stopped goes on where it was. Raises UsageError and CannotRead for the videos, and UnknownName and
-    NeedsExtra for the watermark.
+    NeedsExtra for the watermark and the kinds.
     """
+    for kind in kinds or ():
+        if kind not in KINDS:
+            raise UnknownName("kind of forgery", kind, KINDS)
     mark = mark_named(watermark)
     source = str(videos) if videos is not None else SCENES
     found = subjects(source, use=use, seed=seed, shape=SceneShape(360, 640, FRAMES / RATE), corpus=corpus)
     targets = balanced(found, clips)
     donors = balanced([one for one in found if one not in targets], MOST_SOURCES) or targets
     peers = _peers(mark)
-    given = {"mark": mark, "seed": seed}
+    given = {"mark": mark, "seed": seed, "queries": queries}
     tasks = [_averages(count, targets, donors, given) for count in counts]
     for position, subject in enumerate(targets):
-        tasks += _of_clip(subject, (donors + targets)[position], peers, tries, given)
+        tasks += _of_clip(subject, (donors + targets)[position], peers, tries, given | {"donors": donors})
+    if isinstance(mark, PixelMark):
+        tasks += [_transplant(number, seed) for number in range(min(clips, len(PROMPTS)))]
+    tasks = [task for task in tasks if task.name.split("/")[0] in (kinds or KINDS)]
     settings = {
-        "experiment": "forgery", "videos": source.rstrip("/").rsplit("/", 1)[-1], "use": use, "seed": seed,
+        "experiment": "forgery", "kinds": list(kinds or KINDS), "seed": seed, "use": use,
+        "videos": source.rstrip("/").rsplit("/", 1)[-1],
         "watermark": mark.name, "clips": len(targets), "sources": len(donors), "counts": list(counts), "tries": tries,
-        "peers": peers, "subjects": fingerprint_of(found),
+        "queries": queries, "peers": peers, "subjects": fingerprint_of(found),
     }  # fmt: skip
-    rows = run_tasks(tasks, measure, out, settings=settings, workers=workers, progress=progress)
+    rows = run_tasks(
+        tasks, measure, out, settings=settings, workers=workers, ray_address=ray_address,
+        seconds_per_task=seconds_per_task, progress=progress,
+    )  # fmt: skip
     write_report(forgery_report(rows, settings), out)
     return rows
 
@@ -137,7 +160,9 @@ def _of_clip(subject: Subject, other: Subject, peers: Sequence[str], tries: int,
         *(f"collusion/{how}/{k}" for how in attacks.COLLUSIONS for k in COLLUDERS),
         *(f"remark/{who}" for who in ("other-key", "same-key", *peers)),
     ]
-    work = {"clip": arms} | ({"claim": list(CLAIMS), "verdict": list(VERDICTS)} if ours else {})
+    work = {"clip": arms} | (
+        {"claim": list(CLAIMS), "verdict": list(VERDICTS), "learn": list(LEARNERS)} if ours else {}
+    )
     facts = {"clip": subject.name, "source": subject.source, "sha256": subject.sha256}
     arguments = given | {"subject": subject, "other": other, "tries": tries}
     return [
@@ -150,6 +175,12 @@ def _of_clip(subject: Subject, other: Subject, peers: Sequence[str], tries: int,
         )
         for what, arms in work.items()
     ]
+
+
+def _transplant(number: int, seed: int) -> Task:
+    arguments = {"what": "latent", "prompts": PROMPTS[number], "seed": seed}
+    facts = {"clip": f"prompt-{number}", "source": f"prompt-{number}"}
+    return Task(f"latent/{number}", TRANSPLANTS, arguments, seed_of(f"latent/{number}", seed), facts)
 
 
 @dataclass(frozen=True)
@@ -181,11 +212,45 @@ def measure(task: Task) -> list[Row]:
         return list(_averaged(task))
     if what == "verdict":
         return measure_verdicts(task)
+    if what == "latent":
+        return measure_transplants(task)
+    if what == "learn":
+        return _learned(task)
     clip = studied(arguments["subject"], SIZE)
     if what == "claim":
         return measure_claims(task, clip)
     case = _Case(arguments["mark"], bench_key(arguments["seed"]), clip, studied(arguments["other"], SIZE), task.seed)
     return [_tried(task.facts, arm, case.mark, functools.partial(case.row, arm)) for arm in task.arms]
+
+
+def _learned(task: Task) -> list[Row]:
+    mark, key = task.arguments["mark"], bench_key(task.arguments["seed"])
+    victim = _message(mark, task.seed, 0)
+    marked = mark.embed(studied(task.arguments["subject"], SMALL), victim, key)
+    learner = Learner(
+        mark,
+        key,
+        marked,
+        victim,
+        lambda clip: _reading(mark, clip, key, victim, searches=False)[1],
+        lambda: _pairs(task),
+        task.arguments["queries"],
+        task.seed,
+    )
+
+    def row_of(arm: str) -> Row:
+        forged, extra = learner.forge(arm)
+        return _judged(mark, key, Forged(forged, marked, victim)) | extra
+
+    return [_tried(task.facts, arm, mark, functools.partial(row_of, arm)) for arm in task.arms]
+
+
+def _pairs(task: Task) -> list[tuple[Clip, Clip]]:
+    """Other clips at the small size, marked under the key with ids of their own, and as they were."""
+    mark, key = task.arguments["mark"], bench_key(task.arguments["seed"])
+    others = [one for one in task.arguments["donors"] if one.name != task.arguments["subject"].name]
+    plain = [studied(one, SMALL) for one in others[:LEARNT_FROM]]
+    return [(mark.embed(one, _message(mark, task.seed, number), key), one) for number, one in enumerate(plain, 1)]
 
 
 def _tried(facts: Row, arm: str, mark: Mark, row_of: Callable[[], Row]) -> Row:
@@ -361,13 +426,18 @@ def _judged(mark: Mark, key: Key, forged: Forged) -> Row:
     }
 
 
-def _reading(mark: Mark, clip: Clip, key: Key, expected: int) -> tuple[set[int], float | None]:
-    """Return all ids that a reader finds, and the log10 of the least chance that it states."""
+def _reading(
+    mark: Mark, clip: Clip, key: Key, expected: int, *, searches: bool = True
+) -> tuple[set[int], float | None]:
+    """Return all ids that a reader finds, and the log10 of the least chance that it states.
+
+    searches: whether ours looks for crops, mirror images and tilts, too.
+    """
     if not isinstance(mark, PixelMark):
         said = mark.read(clip, key, expected, (clip.height, clip.width))
         found = said.message is not None and said.log10_p is not None and said.log10_p <= DETECTED_LOG10_P
         return {said.message} if found and said.message is not None else set(), said.log10_p
-    check = PixelWatermarkCheck([key.stream(PIXEL_PURPOSE)])
+    check = PixelWatermarkCheck([key.stream(PIXEL_PURPOSE)], searches=searches)
     check.begin(clip.width, clip.height, clip.frames_per_second, clip.seconds)
     for first in range(0, len(clip), 16):
         check.see(Window.of(clip.select(slice(first, first + 16)), first))

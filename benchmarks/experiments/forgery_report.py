@@ -157,8 +157,32 @@ def _verdicts(arms: dict[str, list[Row]]) -> Table:
     return Table("Copies through sign and verify", header, tuple(lines), note)
 
 
+def _learning(arms: dict[str, list[Row]]) -> Table:
+    lines = []
+    for arm, rows in arms.items():
+        if arm.startswith("learn/"):
+            _, how, *eps = arm.split("/")
+            asked = max((row["queries"] for row in rows if "queries" in row), default=0)
+            levels = eps[0].removeprefix("eps") if eps else ""
+            lines.append((how, levels, str(asked), *_rates(rows, ("exact", "found", "nobody")), _quality(rows)))
+    header = ("how", "most levels", "most questions", "id survives", "found", "nobody's id", "PSNR, dB")
+    note = "square and decisions ask the owner's reader; surrogate asks nobody; key holds the key. 180 lines."
+    return Table("Attacks that learn", header, tuple(lines), note)
+
+
+def _transplants(arms: dict[str, list[Row]]) -> Table:
+    lines = [
+        (arm.split("/")[1], *_rates(rows, ("exact", "found")))
+        for arm, rows in arms.items()
+        if arm.startswith("latent/")
+    ]
+    note = "The id is in the noise, and goes where that goes: the fingerprint in its manifest is what tells."
+    return Table("A latent watermark carried to other content", ("clip", "its id is read", "found"), tuple(lines), note)
+
+
 _TABLES: tuple[Callable[[dict[str, list[Row]]], Table], ...] = (
     _removal, _addition, _one_clip, _copies, _collusion, _marked_again, _claims, _verdicts,
+    _learning, _transplants,
 )  # fmt: skip
 
 

@@ -1,6 +1,9 @@
 """Part of `bench forgery`: copied watermarks through the product. A clip is signed as *captured* under a key of one's
 own, its watermark is carried over to another clip, and that is verified where the manifest is known.
 
+`leaked`: a thief has the derived stream of the pixel watermark alone, neither key nor signer nor repository, and marks
+the other clip with the id of the signed one, or (`leaked-new`) with one that nobody registered.
+
 An id is read there. What must not happen is that the signed manifest's content is said to fit, or that anything but
 *conflict* is established. `intact` and `stripped` are the controls: the signed clip with and without its metadata.
 """
@@ -31,10 +34,12 @@ from provenance.video import Clip, Video
 from provenance.video.transform import resized
 from provenance.video.write import write_clip
 from provenance.watermarks.payload import Origin, format_id
+from provenance.watermarks.pixel import PixelWatermark
 
 VERDICTS = (
     *("verdict/intact", "verdict/stripped", "verdict/whole/true", "verdict/whole/estimated"),
     *("verdict/lattice/estimated", "verdict/grey/true"),
+    *("verdict/leaked/true", "verdict/leaked-new/true"),
 )
 SECONDS = 2.0
 
@@ -93,11 +98,14 @@ class _Owner:
         elif what == "stripped":
             attack_file(report.path, path, "strip", self.seed, force=True)
         else:
-            if what == "grey":
+            if what.startswith("leaked"):
+                _write(self._marked_by_thief(report, fresh=what == "leaked-new"), path)
+            elif what == "grey":
                 report, residual = self._grey()
+                _write(self._on_other(residual), path)
             else:
                 residual = _residual(Video(source).read(), Video(report.path).read(), what, estimate[0])
-            _write(self._on_other(residual), path)
+                _write(self._on_other(residual), path)
         row = self._row(path, report)
         if not estimate:  # the controls are what they say they are
             return row
@@ -110,6 +118,11 @@ class _Owner:
         _write(grey, self.folder / "grey-source.mp4")
         report = self._sign(self.folder / "grey-source.mp4", "grey-signed", self.seed + 1)
         return report, attacks.true_residual(Video(report.path).read(), Video(self.folder / "grey-source.mp4").read())
+
+    def _marked_by_thief(self, report: SignReport, *, fresh: bool) -> Clip:
+        stream = bench_key(self.seed, "own").stream(PIXEL_PURPOSE)
+        new = bench_id(self.seed + 2, Origin.CAPTURED)
+        return PixelWatermark(stream).embed(load(self.other, SECONDS), new if fresh else report.watermark_id or 0)
 
     def _on_other(self, residual: np.ndarray) -> Clip:
         other = resized(load(self.other, SECONDS), residual.shape[2], residual.shape[1])

@@ -41,7 +41,7 @@ OPTIONS = (
 @click.option(
     "--attacks",
     metavar="LIST",
-    help="Chains instead of the suite's, with commas: none,strip+x264:28.",
+    help="Chains instead of the suite's, with commas: none,strip+x264:28; of forgery kinds: learn,verdict...",
     shell_complete=completion.attacks,
 )
 @click.option(

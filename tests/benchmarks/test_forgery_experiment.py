@@ -11,6 +11,7 @@ from benchmarks.experiments.forgery_claims import CLAIMS
 from benchmarks.experiments.forgery_report import forgery_report
 from benchmarks.marks import PixelMark, bench_key
 from benchmarks.videos import SceneShape, scene_subjects
+from provenance.errors import UnknownName
 from provenance.video import Clip
 
 MARK, KEY = PixelMark(), bench_key(0)
@@ -86,11 +87,17 @@ class TestReport:
 def test_a_run_is_resumed_and_no_copy_takes_verify_in(tmp_path, monkeypatch):
     monkeypatch.setattr(forgery, "PATTERNS", ("still",))
     told = []
-    wanted: dict[str, Any] = {"videos": "scenes:2", "clips": 1, "counts": (2,), "tries": 2}
+    wanted: dict[str, Any] = {"videos": "scenes:4", "clips": 1, "counts": (2,), "tries": 2, "queries": 12}
     rows = run_forgery(tmp_path, **wanted, progress=lambda done, of, name: told.append(done))
     assert not [row for row in rows if "error" in row]
     assert not any(row.get("nobody") or row.get("deceived") for row in rows)
-    assert told == [1, 2, 3, 4]
+    assert told == [1, 2, 3, 4, 5, 6]
     assert run_forgery(tmp_path, **wanted, progress=lambda done, of, name: told.append(done)) == rows
-    assert told == [1, 2, 3, 4]
-    assert "Collusion" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert told == [1, 2, 3, 4, 5, 6]
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert all(title in report for title in ("Collusion", "Attacks that learn", "carried to other content"))
+
+
+def test_only_the_kinds_that_are_named_are_done(tmp_path):
+    with pytest.raises(UnknownName, match="kind of forgery"):
+        run_forgery(tmp_path, kinds=["learning"])
