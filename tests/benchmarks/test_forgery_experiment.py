@@ -82,6 +82,27 @@ class TestReport:
         assert "alpha x tries = 1.0e-06" in " ".join(report.summary)
         assert report.tables[0].rows == (("unmarked", "1,000", "1e-2.50", "1e0.00", "0", "0"),)
 
+    def test_says_who_learnt_what(self):
+        row = {"found": False, "exact": False, "nobody": False, "psnr_db": 40.0, "queries": 0}
+        rows = [
+            {**row, "arm": "learn/square/eps4", "exact": True, "queries": 100},
+            {**row, "arm": "learn/surrogate/eps4", "surrogate_right": 0.75},
+            {"arm": "learn/key/eps4", "error": "broken"},
+            {**row, "arm": "latent/own", "exact": True},
+            {**row, "arm": "latent/transplant", "exact": True},
+        ]
+        report = forgery_report(rows, SETTINGS)
+        said = " ".join(report.summary)
+        assert "number in 1 of 1, clips alone in 0 of 1, the key in 0 of 1; networks are right about 75 %" in said
+        assert "latent id is read in 1 of 1" in said
+        learning, carried = report.tables
+        assert [line[:3] for line in learning.rows] == [
+            ("square", "4", "100"),
+            ("surrogate", "4", "0"),
+            ("key", "4", "0"),
+        ]
+        assert [line[0] for line in carried.rows] == ["own", "transplant"]
+
 
 @pytest.mark.slow
 def test_a_run_is_resumed_and_no_copy_takes_verify_in(tmp_path, monkeypatch):
