@@ -248,8 +248,7 @@ def _learned(task: Task) -> list[Row]:
 def _pairs(task: Task) -> list[tuple[Clip, Clip]]:
     """Other clips at the small size, marked under the key with ids of their own, and as they were."""
     mark, key = task.arguments["mark"], bench_key(task.arguments["seed"])
-    others = [one for one in task.arguments["donors"] if one.name != task.arguments["subject"].name]
-    plain = [studied(one, SMALL) for one in others[:LEARNT_FROM]]
+    plain = _donor_clips(task, LEARNT_FROM)
     return [(mark.embed(one, _message(mark, task.seed, number), key), one) for number, one in enumerate(plain, 1)]
 
 
@@ -268,7 +267,7 @@ def _averaged(task: Task) -> Iterator[Row]:
     """Estimate once what the key's clips have in common, then attack every target with it."""
     mark, key = task.arguments["mark"], bench_key(task.arguments["seed"])
     ids = [_message(mark, task.seed, number) for number in range(task.arguments["count"])]
-    means = _means(mark, key, _donor_clips(task), ids)
+    means = _means(mark, key, _donor_clips(task, len(ids)), ids)
     arms = iter(task.arms)
     for number, subject in enumerate(task.arguments["targets"]):
         target = _Target(mark, key, subject, _message(mark, task.seed, -1 - number))
@@ -315,10 +314,10 @@ def _residual(marked: Clip, original: Clip, estimate: str) -> np.ndarray:
     return attacks.estimated_residual(marked)
 
 
-def _donor_clips(task: Task) -> Iterator[Clip]:
+def _donor_clips(task: Task, count: int) -> Iterator[Clip]:
     """Yield as many clips as are averaged: few sources give many, mirrored, reversed and shifted by any distance."""
     random = np.random.default_rng(task.seed)
-    donors, left = task.arguments["donors"], task.arguments["count"]
+    donors, left = task.arguments["donors"], count
     for position, subject in enumerate(donors):
         share = -(-left // (len(donors) - position))
         try:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 QUERIES = 100
 """Questions to the reader, for each arm; papers allow themselves a thousand and more."""
-LEARNT_FROM = 8
-"""Clips, marked and not, that a surrogate learns from at most."""
+LEARNT_FROM = 24
+"""Clips of the key, and the same unmarked, that a surrogate learns from; a quarter of them tells what it learnt."""
 LEVELS = (2, 4, 8)
 LEARNERS = (
     *(f"learn/square/eps{eps}" for eps in LEVELS),
@@ -68,9 +68,8 @@ class Learner:
             return clip, {"queries": asked}
         if how == "decisions":
             start = learning.degraded(self.marked, random)
-            return learning.decisions(self.marked, start, self._is_found, self.queries, random), {
-                "queries": self.queries
-            }
+            clip, asked = learning.decisions(self.marked, start, self._is_found, self.queries, random)
+            return clip, {"queries": asked}
         if how == "surrogate":
             net, right = self._surrogate
             return learning.descend(self.marked, net, eps), {"queries": 0, "surrogate_right": round(right, 3)}

@@ -90,27 +90,35 @@ class _Owner:
 
     def verdict(self, arm: str) -> Row:
         """Make the arm's file, verify it, and say whether anybody would be deceived by a copy."""
-        source, report = self._signed
+        report = self._signed[1]
         _, what, *estimate = arm.split("/")
-        path = self.folder / f"{what}.mp4"
+        path, watermark_id = self.folder / f"{what}.mp4", report.watermark_id or 0
         if what == "intact":
             path = report.path
         elif what == "stripped":
             attack_file(report.path, path, "strip", self.seed, force=True)
         else:
-            if what.startswith("leaked"):
-                _write(self._marked_by_thief(report, fresh=what == "leaked-new"), path)
-            elif what == "grey":
-                report, residual = self._grey()
-                _write(self._on_other(residual), path)
-            else:
-                residual = _residual(Video(source).read(), Video(report.path).read(), what, estimate[0])
-                _write(self._on_other(residual), path)
-        row = self._row(path, report)
+            clip, watermark_id = self._forged(what, estimate[0])
+            _write(clip, path)
+        row = self._row(path, watermark_id)
         if not estimate:  # the controls are what they say they are
             return row
         established = row["grade"] == "established" and row["finding"] != "conflict"
         return {**row, "deceived": row["content"] == "fits" or established}
+
+    def _forged(self, what: str, estimate: str) -> tuple[Clip, int]:
+        """The other clip with a watermark that is not its own, and the id that it shows."""
+        source, report = self._signed
+        victim = report.watermark_id or 0
+        if what.startswith("leaked"):
+            shown = victim if what == "leaked" else bench_id(self.seed + 2, Origin.CAPTURED)
+            stolen = bench_key(self.seed, "own").stream(PIXEL_PURPOSE)
+            return PixelWatermark(stolen).embed(load(self.other, SECONDS), shown), shown
+        if what == "grey":
+            report, residual = self._grey()
+            return self._on_other(residual), report.watermark_id or 0
+        residual = _residual(Video(source).read(), Video(report.path).read(), what, estimate)
+        return self._on_other(residual), victim
 
     def _grey(self) -> tuple[SignReport, np.ndarray]:
         """The owner signs an even grey clip for the attacker, who takes what that shows."""
@@ -119,21 +127,16 @@ class _Owner:
         report = self._sign(self.folder / "grey-source.mp4", "grey-signed", self.seed + 1)
         return report, attacks.true_residual(Video(report.path).read(), Video(self.folder / "grey-source.mp4").read())
 
-    def _marked_by_thief(self, report: SignReport, *, fresh: bool) -> Clip:
-        stream = bench_key(self.seed, "own").stream(PIXEL_PURPOSE)
-        new = bench_id(self.seed + 2, Origin.CAPTURED)
-        return PixelWatermark(stream).embed(load(self.other, SECONDS), new if fresh else report.watermark_id or 0)
-
     def _on_other(self, residual: np.ndarray) -> Clip:
         other = resized(load(self.other, SECONDS), residual.shape[2], residual.shape[1])
         count = min(len(other), len(residual))
         return attacks.with_added(other.select(slice(count)), attacks.at_strength(residual[:count]))
 
-    def _row(self, path: Path, report: SignReport) -> Row:
+    def _row(self, path: Path, watermark_id: int) -> Row:
         trust = load_trust(None, own_authority_pem(self.folder / "authority"))
         checks = Checks(trust, (bench_key(self.seed, "own").stream(PIXEL_PURPOSE),))
         said = verify(path, checks, recover=self.repository, keyframes=0).to_json()
-        row = row_of(said, format_id(report.watermark_id or 0), report.manifest_id, "none other")
+        row = row_of(said, format_id(watermark_id), None, "none other")
         return {name: row[name] for name in ("found", "exact", "log10_p", "content", "finding", "grade")}
 
 

@@ -50,30 +50,32 @@ class TestDecisions:
             return psnr(plain.luma, clip.luma) > 30
 
         start = learning.degraded(plain, np.random.default_rng(1))
-        clip = learning.decisions(plain, start, is_found, 40, np.random.default_rng(1))
+        clip, asked = learning.decisions(plain, start, is_found, 40, np.random.default_rng(1))
         assert not is_found(clip)
+        assert 9 < asked <= 40
         assert psnr(plain.luma, clip.luma) > psnr(plain.luma, start.luma) + 5
 
-    def test_where_even_the_start_is_found_it_is_returned(self, plain):
+    def test_it_must_begin_where_nothing_is_found(self, plain):
         start = learning.degraded(plain, np.random.default_rng(1))
-        assert learning.decisions(plain, start, lambda clip: True, 40, np.random.default_rng(1)) is start
+        with pytest.raises(ValueError, match="nothing is found"):
+            learning.decisions(plain, start, lambda clip: True, 40, np.random.default_rng(1))
 
 
-def test_a_surrogate_learns_a_plain_pattern_and_its_gradients_take_it_for_unmarked():
+def test_a_surrogate_tells_two_patterns_apart_and_its_gradients_take_the_one_for_the_other():
     import torch
 
-    random, stripes = np.random.default_rng(2), 6 * np.sign(np.sin(np.arange(160) * 0.8))
+    random, stripes = np.random.default_rng(2), 3 * np.sign(np.sin(np.arange(160.0) * np.pi / 4))
     noise = [random.normal(120, 4, (8, 90, 160)) for _ in range(8)]
     without, marked = (
         [Clip.at_rate(np.clip(one + more, 0, 255).astype(np.uint8)[..., None].repeat(3, 3), 24) for one in noise]
-        for more in (0, stripes)
+        for more in (-stripes, stripes)
     )
     net, right = learning.surrogate(marked, without, seed=0)
     assert right > 0.9
     clip = learning.descend(marked[0], net, EPS)
     assert 0 < levels_of(clip, marked[0]) <= EPS
     with torch.no_grad():
-        before, after = (net(learning._detail(learning._luma(one))).mean() for one in (marked[0], clip))
+        before, after = (net(learning._tiles(learning._luma(one))).mean() for one in (marked[0], clip))
     assert after < before
 
 
