@@ -45,10 +45,14 @@ def _sentences(rows: Sequence[Row], settings: Row) -> list[str]:
     said = [
         f"{settings['clips']} clips of {settings['videos']}, {settings['watermark']} watermark; what is averaged comes "
         f"from {settings['sources']} other clips, mirrored, reversed and shifted.",
-        f"Averages of many clips added to unmarked clips: {added.hits} of {added.trials} detected (should be 0); "
-        f"{', '.join(parts)}.",
         f"Ids that belong to nobody: read in {forged.hits} of {forged.trials} forged clips (should be 0).",
     ]
+    if adding:
+        said.insert(
+            1,
+            f"Averages of many clips added to unmarked clips: {added.hits} of {added.trials} detected (should be 0); "
+            f"{', '.join(parts)}.",
+        )
     claims = [row for row in rows if arm_of(row).startswith("claim/") and "error" not in row]
     if claims:
         tries = sum(row["tries"] for row in claims)
