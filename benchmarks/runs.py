@@ -153,8 +153,23 @@ def digest(path: Path) -> str:
 
 def failure(task: Task, error: BaseException | str) -> list[Row]:
     """Return the rows of a task that failed: one per arm, with the task's facts and the reason in one line."""
+    return [{**task.facts, "arm": arm, "error": reason_of(error)} for arm in task.arms]
+
+
+def reason_of(error: BaseException | str) -> str:
+    """Return what a row says of an error: one line, at most 300 characters."""
     reason = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-    return [{**task.facts, "arm": arm, "error": " ".join(reason.split())[:300]} for arm in task.arms]
+    return " ".join(reason.split())[:300]
+
+
+def tried(row: Row, measured: Callable[[], Row]) -> Row:
+    """Return a row with what is measured, or the reason why nothing was, and the seconds that it took."""
+    started = time.perf_counter()
+    try:
+        row = {**row, **measured()}
+    except Exception as error:  # one arm that breaks is a row, and the others go on
+        row = {**row, "error": reason_of(error)}
+    return {**row, "seconds": round(time.perf_counter() - started, 2)}
 
 
 def _time_left(seconds: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import cv2
@@ -31,20 +31,24 @@ PROMPT = "a scene"
 
 def autoencoder(frames: Frames, times: float, random: np.random.Generator) -> Frames:
     """Encode and decode with the built-in autoencoder, so many times over; slow, and holds 16 frames."""
-    while group := list(itertools.islice(frames, GROUP_FRAMES)):
-        pictures = np.stack([frame for frame, _ in group])
+    for pictures, shown in _groups(frames):
         for _ in range(int(times)):
             pictures = _reconstructed(pictures)
-        yield from zip(pictures, [time for _, time in group], strict=True)
+        yield from zip(pictures, shown, strict=True)
 
 
 def neural_codec(frames: Frames, step: float, random: np.random.Generator) -> Frames:
     """Encode and decode with the built-in autoencoder, latents rounded to whole steps in between, as a learned codec
     does (Balle et al., arXiv 1611.01704). Its entropy coder changes no pixel and is left out. Slow, holds 16 frames.
     """
+    for pictures, shown in _groups(frames):
+        yield from zip(_reconstructed(pictures, step), shown, strict=True)
+
+
+def _groups(frames: Frames) -> Iterator[tuple[np.ndarray, list[float]]]:
+    """16 frames at a time, uint8 (time, height, width, 3), and when each is shown."""
     while group := list(itertools.islice(frames, GROUP_FRAMES)):
-        pictures = _reconstructed(np.stack([frame for frame, _ in group]), step)
-        yield from zip(pictures, [time for _, time in group], strict=True)
+        yield np.stack([frame for frame, _ in group]), [time for _, time in group]
 
 
 def _reconstructed(pictures: np.ndarray, step: float = 0.0) -> np.ndarray:

@@ -29,7 +29,7 @@ from benchmarks.attacks import attack_file
 from benchmarks.marks import PIXEL_PURPOSE, bench_id, bench_key
 from benchmarks.metrics import Rate, mean_estimate
 from benchmarks.report import Report, Table, write_report
-from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
+from benchmarks.runs import Progress, Row, Task, reason_of, run_tasks, seed_of
 from benchmarks.tables import rate, rate_json, where
 from benchmarks.videos import SceneShape, Subject, balanced, fingerprint_of, load, save, subjects
 from provenance.credentials.authority import own_authority_pem
@@ -181,7 +181,7 @@ def measure(task: Task) -> list[Row]:
                     raise failed
                 row |= _arm(bench, arm)
             except (CountermarkError, OSError, ValueError) as error:
-                row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+                row["error"] = reason_of(error)
             rows.append({**row, "seconds": round(time.perf_counter() - started, 2)})
     return rows
 

@@ -41,7 +41,7 @@ from benchmarks.experiments.forgery_transplant import PROMPTS, TRANSPLANTS, meas
 from benchmarks.experiments.forgery_verdicts import VERDICTS, measure_verdicts
 from benchmarks.marks import PIXEL_PURPOSE, Mark, PixelMark, bench_key, bench_message, mark_named
 from benchmarks.report import write_report
-from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
+from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of, tried
 from benchmarks.videos import SceneShape, Subject, balanced, fingerprint_of, load, subjects
 from provenance.errors import CountermarkError, UnknownName
 from provenance.evidence import WatermarkEvidence
@@ -253,14 +253,7 @@ def _pairs(task: Task) -> list[tuple[Clip, Clip]]:
 
 
 def _tried(facts: Row, arm: str, mark: Mark, row_of: Callable[[], Row]) -> Row:
-    """A row, or the reason why there is none; its seconds."""
-    started = time.perf_counter()
-    row: Row = {**facts, "arm": arm, "watermark": mark.name}
-    try:
-        row |= row_of()
-    except Exception as error:  # one arm that breaks is a row, and the others go on
-        row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-    return {**row, "seconds": round(time.perf_counter() - started, 2)}
+    return tried({**facts, "arm": arm, "watermark": mark.name}, row_of)
 
 
 def _averaged(task: Task) -> Iterator[Row]:

@@ -8,14 +8,14 @@ content is another is for the fingerprint in the manifest to say.
 
 from __future__ import annotations
 
-import time
+import functools
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from benchmarks.marks import SAMPLING_STEPS, LatentMark, bench_id, bench_key, built_in_model
-from benchmarks.runs import Row, Task
+from benchmarks.runs import Row, Task, tried
 from provenance.keys import Key
 from provenance.verdict import DETECTED_LOG10_P
 from provenance.video import Clip
@@ -34,24 +34,10 @@ PROMPTS = (
 
 def measure_transplants(task: Task) -> list[Row]:
     """Make a marked clip, invert it, sample other content from the estimate; one row per arm."""
-    mark, key = LatentMark(), bench_key(task.arguments["seed"])
-    victim = bench_id(task.seed, Origin.GENERATED)
+    victim, key = bench_id(task.seed, Origin.GENERATED), bench_key(task.arguments["seed"])
     thief = _Thief(built_in_model(), key, victim, task.arguments["prompts"], task.seed)
-    rows = []
-    for arm in task.arms:
-        started = time.perf_counter()
-        said = mark.read(thief.clip(arm), key, victim)
-        row = {
-            **task.facts,
-            "arm": arm,
-            "watermark": mark.name,
-            "found": said.log10_p is not None and said.log10_p <= DETECTED_LOG10_P,
-            "exact": said.message == victim,
-            "nobody": said.message not in (None, victim),
-            "log10_p": round(said.log10_p, 2) if said.log10_p is not None else None,
-        }
-        rows.append({**row, "seconds": round(time.perf_counter() - started, 2)})
-    return rows
+    facts = {**task.facts, "watermark": LatentMark().name}
+    return [tried({**facts, "arm": arm}, functools.partial(thief.row, arm)) for arm in task.arms]
 
 
 @dataclass(frozen=True)
@@ -80,3 +66,13 @@ class _Thief:
             return self.own
         scale = self.estimate.std() if arm == "latent/transplant" else np.float32(1)
         return self.model.sample(self.estimate / scale, self.prompts[1], steps=SAMPLING_STEPS)
+
+    def row(self, arm: str) -> Row:
+        """Whose id is read in the clip of an arm."""
+        said = LatentMark().read(self.clip(arm), self.key, self.victim)
+        return {
+            "found": said.log10_p is not None and said.log10_p <= DETECTED_LOG10_P,
+            "exact": said.message == self.victim,
+            "nobody": said.message not in (None, self.victim),
+            "log10_p": round(said.log10_p, 2) if said.log10_p is not None else None,
+        }

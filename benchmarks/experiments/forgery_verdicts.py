@@ -10,8 +10,8 @@ An id is read there. What must not happen is that the signed manifest's content 
 
 from __future__ import annotations
 
+import functools
 import tempfile
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from benchmarks.attacks import attack_file
 from benchmarks.attacks import forgery as attacks
 from benchmarks.experiments.chain import Checks, row_of
 from benchmarks.marks import PIXEL_PURPOSE, bench_id, bench_key
-from benchmarks.runs import Row, Task
+from benchmarks.runs import Row, Task, tried
 from benchmarks.videos import Subject, load, save
 from provenance.credentials.authority import own_authority_pem
 from provenance.credentials.signing import open_signer
@@ -46,18 +46,10 @@ SECONDS = 2.0
 
 def measure_verdicts(task: Task) -> list[Row]:
     """Sign one clip, forge with it, verify; one row per arm."""
-    rows = []
+    facts = {**task.facts, "watermark": task.arguments["mark"].name}
     with tempfile.TemporaryDirectory(prefix="countermark-forgery-") as folder:
         owner = _Owner(Path(folder), task.arguments["subject"], task.arguments["other"], task.seed)
-        for arm in task.arms:
-            started = time.perf_counter()
-            row: Row = {**task.facts, "arm": arm, "watermark": task.arguments["mark"].name}
-            try:
-                row |= owner.verdict(arm)
-            except Exception as error:  # one arm that breaks is a row, and the others go on
-                row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-            rows.append({**row, "seconds": round(time.perf_counter() - started, 2)})
-    return rows
+        return [tried({**facts, "arm": arm}, functools.partial(owner.verdict, arm)) for arm in task.arms]
 
 
 @dataclass(frozen=True)

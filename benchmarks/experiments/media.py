@@ -28,7 +28,7 @@ from benchmarks.experiments.chain import Checks
 from benchmarks.media import chosen, ffmpeg, run_ffmpeg
 from benchmarks.registry import fetch
 from benchmarks.report import Report, Table, write_report
-from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
+from benchmarks.runs import Progress, Row, Task, reason_of, run_tasks, seed_of
 from benchmarks.videos import balanced, fingerprint_of, subjects
 from provenance.credentials.authority import own_authority_pem
 from provenance.credentials.signing import open_signer
@@ -130,7 +130,7 @@ def _guarded(work: Callable[[], Row]) -> Row:
     try:
         return work()
     except (CountermarkError, OSError, ValueError) as error:
-        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]}
+        return {"error": reason_of(error)}
 
 
 def reading(source: Path) -> Row:

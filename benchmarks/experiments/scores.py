@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.attacks import attack_file, parse_chain
 from benchmarks.judges import Judge
 from benchmarks.report import write_report
-from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
+from benchmarks.runs import Progress, Row, Task, reason_of, run_tasks, seed_of
 from benchmarks.tables import detector_report
 from benchmarks.videos import Subject, balanced, fingerprint_of, save, subjects
 from provenance.errors import UsageError
@@ -109,16 +109,12 @@ def measure(task: Task) -> list[Row]:
                 try:
                     attack_file(source, attacked, chain, task.seed, force=True)
                 except Exception as error:
-                    fault = _line(error)
+                    fault = reason_of(error)
             try:
                 rows.append({**row, "error": fault} if fault else {**row, **_scored(judges[who], attacked, subject)})
             except Exception as error:  # one arm that breaks is a row, and the others go on
-                rows.append({**row, "error": _line(error)})
+                rows.append({**row, "error": reason_of(error)})
     return rows
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
 def _scored(judge: Judge, path: Path, subject: Subject) -> Row:

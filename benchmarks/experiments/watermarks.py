@@ -29,7 +29,7 @@ from benchmarks.marks import (
     weights_digests,
 )
 from benchmarks.report import write_report
-from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
+from benchmarks.runs import Progress, Row, Task, reason_of, run_tasks, seed_of
 from benchmarks.samples import worst_samples
 from benchmarks.suites import Suite, planned
 from benchmarks.tables import watermark_report
@@ -177,7 +177,7 @@ def measure(task: Task) -> list[Row]:
             if arm == "marked/none":
                 row |= _cost(twins)
         except Exception as error:  # one arm that breaks is a row, and the others go on
-            rows.append({**facts, "arm": arm, "kind": kind, "chain": chain, "error": _line(error)})
+            rows.append({**facts, "arm": arm, "kind": kind, "chain": chain, "error": reason_of(error)})
             continue
         rows.append({**row, "seconds": round(time.perf_counter() - started, 2)})
     return rows
@@ -253,7 +253,3 @@ def _bytes(clip: Clip) -> int:
         path = Path(name) / "clip.mp4"
         write_clip(clip, path, crf=SIZE_CRF)
         return path.stat().st_size
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
