@@ -175,7 +175,9 @@ def _verdicts(arms: dict[str, list[Row]]) -> Table:
         if arm.startswith("verdict/"):
             counts: dict[str, int] = {}
             for row in rows:
-                said = f"{row['finding']}, {row['grade']}; {row['content'] or 'no manifest'}" if "error" not in row else "failed"
+                said = "failed"
+                if "error" not in row:
+                    said = f"{row['finding']}, {row['grade']}; {row['content'] or 'no manifest'}"
                 counts[said] = counts.get(said, 0) + 1
             said_all = " / ".join(f"{said} {count}" for said, count in counts.items())
             copied = arm.count("/") == 2
