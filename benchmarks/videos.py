@@ -152,26 +152,29 @@ def lengthened(clip: Clip, seconds: float | None) -> Clip:
     return Clip(clip.frames[order], clip.times[0] + np.concatenate([[0.0], np.cumsum(gaps)]))
 
 
-def of_lines(found: Sequence[Subject], lines: int) -> list[Subject]:
-    """Return the clips whose shorter side has at least so many pixels, as they are shown; what cannot be read stays.
+def of_lines(found: Sequence[Subject], least: int, most: int | None = None) -> list[Subject]:
+    """Return the clips whose shorter side has at least, and at most, so many pixels, as they are shown.
 
-    Raises UsageError where none is left.
+    What cannot be read stays. Raises UsageError where none is left.
     """
-    kept = [one for one in found if _shorter_side(one) >= lines]
+    kept = [one for one in found if _has_lines(one, least, most)]
     if not kept:
-        raise UsageError(f"no clip has {lines} lines", hint="ask for fewer with --lines")
+        asked = f"{least} lines" if most is None else f"{least} to {most} lines"
+        raise UsageError(f"no clip has {asked}", hint="ask for others with --lines")
     return kept
 
 
-def _shorter_side(subject: Subject) -> float:
+def _has_lines(subject: Subject, least: int, most: int | None) -> bool:
     if subject.path is None:
         shape = subject.shape or SceneShape()
-        return min(shape.height, shape.width)
-    try:
-        info = Video(subject.path).info
-    except CountermarkError:
-        return math.inf  # it fails where it is measured
-    return min(info.width, info.height)
+        shorter = min(shape.height, shape.width)
+    else:
+        try:
+            info = Video(subject.path).info
+        except CountermarkError:
+            return True  # it fails where it is measured
+        shorter = min(info.width, info.height)
+    return shorter >= least and (most is None or shorter <= most)
 
 
 def save(subject: Subject, target: Path, seconds: float | None = None) -> None:

@@ -44,7 +44,7 @@ class BenchOptions:
     ray: str | None = None
     limit: float | None = None
     seconds: float | None = None
-    lines: int | None = None
+    lines: tuple[int, int | None] | None = None
     progress: Progress | None = None
 
 

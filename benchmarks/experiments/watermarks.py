@@ -60,7 +60,7 @@ def run_watermarks(
     use: str | None = None,
     corpus: Path | None = None,
     seconds: float | None = None,
-    lines: int | None = None,
+    lines: tuple[int, int | None] | None = None,
     samples: int = 3,
     progress: Progress | None = None,
 ) -> list[Row]:
@@ -70,7 +70,7 @@ def run_watermarks(
     that the built-in model makes. watermarks: names, or marks themselves; None takes the suite's, without the peers
     that are not installed, which the report names. chains: instead of the suite's. clips: at most so many.
     seconds: of every clip, instead of the suite's; a shorter one is played to and fro. lines: only clips whose shorter
-    side has at least so many pixels.
+    side has at least, and where that is said at most, so many pixels.
     samples: how many of the worst cells the page plays, of rendered scenes only.
     A run that was stopped goes on where it was.
     Raises UnknownName for a suite, watermark or attack, NeedsExtra for a peer that was named and is not installed,
@@ -84,7 +84,7 @@ def run_watermarks(
     finished = any(mark.name != "latent" for mark in marks)
     found = subjects(source, use=use, seed=seed, shape=plan.shape, corpus=corpus) if finished else []
     if lines is not None and found:
-        found = of_lines(found, lines)
+        found = of_lines(found, *lines)
     if plan.lengthens:
         found = [replace(one, least_seconds=plan.seconds) for one in found]
     made = scene_subjects(plan.generated, seed=seed, shape=plan.shape)

@@ -62,7 +62,12 @@ OPTIONS = (
     type=click.FloatRange(0.5, 600.0),
     help="Of every clip, so many; a shorter one is played to and fro. The suite's own by default.",
 )
-@click.option("--lines", type=click.IntRange(1), help="Only clips whose shorter side has at least so many pixels.")
+@click.option(
+    "--lines",
+    metavar="N[-M]",
+    callback=options.span_of_lines,
+    help="Only clips whose shorter side has at least N pixels, and at most M.",
+)
 @options.seed("For everything that is drawn.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows and report; build/bench/NAME by default.")
 @options.workers

@@ -108,3 +108,17 @@ def _not_negative(_: click.Context, parameter: click.Parameter, value: int) -> i
     if value < 0:
         raise click.BadParameter(f"{value} is not 0 or more", param=parameter)
     return value
+
+
+def span_of_lines(_: click.Context, parameter: click.Parameter, given: str | None) -> tuple[int, int | None] | None:
+    """Read 720 as "720 and more" and 480-719 as "480 to 719"."""
+    if given is None:
+        return None
+    least, dash, most = given.partition("-")
+    try:
+        span = int(least), int(most) if dash else None
+    except ValueError:
+        raise click.BadParameter(f"{given} is neither a number nor two, as 480-719", param=parameter) from None
+    if span[0] < 1 or (span[1] is not None and span[1] < span[0]):
+        raise click.BadParameter(f"{given}: the first is at least 1, and no more than the second", param=parameter)
+    return span

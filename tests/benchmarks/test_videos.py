@@ -228,9 +228,12 @@ def test_clips_of_few_lines_are_left_out_and_broken_ones_kept(tmp_path):
         write_clip(Clip.at_rate(np.zeros((3, lines, 160, 3), np.uint8), 10), tmp_path / f"{name}.mp4")
     found = subjects(tmp_path)
     assert [one.name for one in of_lines(found, 100)] == ["broken.mp4", "tall.mp4"]
+    assert [one.name for one in of_lines(found, 32, 100)] == ["broken.mp4", "small.mp4"]
     scenes = subjects("scenes:2", shape=SceneShape(96, 128))
     with pytest.raises(UsageError, match="no clip has 100 lines"):
         of_lines(scenes, 100)
+    with pytest.raises(UsageError, match="no clip has 32 to 95 lines"):
+        of_lines(scenes, 32, 95)
 
 
 def test_the_generated_clips_of_a_split_are_the_first_three_of_each_family(tmp_path):
