@@ -17,7 +17,16 @@ import numpy as np
 
 from benchmarks.attacks.attack import Attack, FrameChange, Range, each_frame, planned_once
 from provenance.video import Clip
-from provenance.video.encoding import BT601, BT709, FULL_RANGE, LIMITED_RANGE, Encoding, add_video, created
+from provenance.video.encoding import (
+    BT601,
+    BT709,
+    FULL_RANGE,
+    LIMITED_RANGE,
+    Encoding,
+    add_video,
+    created,
+    open_encoder,
+)
 from provenance.video.pixels import Indexer
 from provenance.video.transform import roundtrip
 
@@ -168,6 +177,7 @@ def store(clips: Iterable[Clip], target: Path, settings: Encoding, rate: Fractio
                 context.color_range = FULL_RANGE if _is_full_range(pixel_format) else LIMITED_RANGE
                 if not pixel_format.startswith("rgb"):
                     context.colorspace = BT601 if settings.encoder in _BT601_ENCODERS else BT709
+                open_encoder(stream)
             container.mux(stream.encode(frame))
         if stream is not None:
             container.mux(stream.encode(None))

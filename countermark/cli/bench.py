@@ -96,7 +96,7 @@ def bench(
     use: str | None,
     clips: int | None,
     seconds: float | None,
-    lines: int | None,
+    lines: tuple[int, int | None] | None,
     seed: int,
     out: Path | None,
     workers: int,

@@ -275,6 +275,23 @@ def add_video(
     return stream
 
 
+def open_encoder(stream: av.video.stream.VideoStream) -> None:
+    """Open a stream's encoder once all is set, and leave the process scheduled as it was.
+
+    Run by an administrator, SVT-AV1 makes the thread that opens it, and its own, real-time threads of the highest
+    priority: all else on the machine would wait for them, and whatever this process does afterwards.
+    """
+    if not hasattr(os, "sched_getscheduler") or stream.codec_context.name != "libsvtav1":
+        stream.codec_context.open()
+        return
+    before, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    stream.codec_context.open()
+    for thread in Path("/proc/self/task").glob("*"):
+        with contextlib.suppress(OSError):  # it may have ended meanwhile
+            if os.sched_getscheduler(int(thread.name)) in (os.SCHED_FIFO, os.SCHED_RR):
+                os.sched_setscheduler(int(thread.name), before, priority)
+
+
 EVEN_ONLY = frozenset({"libx264", "libx265", "libsvtav1"})
 """Encoders that need even sides where chroma is subsampled."""
 

@@ -31,6 +31,7 @@ from provenance.video.encoding import (
     created,
     encoder_time_base,
     holds,
+    open_encoder,
     rehearsed,
     same_profile,
     stating,
@@ -377,7 +378,7 @@ class _Job:
                     frame, seconds = stamps.on(decoded)
                     if count == 0:
                         self._take_over(stream, frame)
-                        stream.codec_context.open()
+                        open_encoder(stream)
                         target.mux(early)
                         early = []
                     target.mux(stream.encode(self._prepared(frame, change, seconds)))

@@ -25,6 +25,7 @@ from provenance.video.encoding import (
     add_video,
     created,
     encoder_time_base,
+    open_encoder,
 )
 
 _FINE_TIME_BASE = Fraction(1, 90000)  # the clock of MPEG systems (ISO/IEC 13818-1, 2.4.2.1)
@@ -105,6 +106,7 @@ def _encode(
         context.color_range = FULL_RANGE if full else LIMITED_RANGE
         if not pixel_format.startswith(("rgb", "bgr", "gbr")):
             context.colorspace = matrix
+        open_encoder(stream)
         audio = _Audio(container, audio_from) if audio_from is not None else None
         for frame, stamp in zip(_coloured(clip, pixel_format, matrix, full), stamps, strict=True):
             frame.pts, frame.time_base = round(stamp * time_base / unit), unit

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from provenance.evidence import Alignment
+from provenance.threads import in_threads
 from provenance.watermarks.front import Projector, Spectra, normalised
 from provenance.watermarks.tile import PERIODS
 
@@ -72,11 +73,13 @@ class Canvas:
         enlarged = np.diag([self.width / size[0], self.height / size[1], 1.0])
         matrix = np.linalg.inv(middle) @ np.diag([width, height, 1.0]) @ np.reshape(self.to_frame, (3, 3)) @ enlarged
         laid = np.empty((len(frames), size[1], size[0]), dtype=frames.dtype)
-        for index, frame in enumerate(frames):
-            warped = cv2.warpPerspective(
-                frame.astype(np.float32), matrix @ middle, size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-            )
+
+        def lay(index: int) -> None:
+            frame = frames[index].astype(np.float32)
+            warped = cv2.warpPerspective(frame, matrix @ middle, size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
             laid[index] = np.rint(np.clip(warped, -127, 127)) if frames.dtype == np.int8 else warped
+
+        in_threads(lay, range(len(frames)))
         return laid
 
 
@@ -162,6 +165,11 @@ class Chunk:
         """int8 (time, h, w): freed of what stands still, then normalised."""
         return normalised(self.detail, self.detail.mean(axis=0, dtype=np.float32))
 
+    @cached_property
+    def quarter_turn(self) -> View:
+        """Seen as turned by a quarter: what all keys look at when they search."""
+        return self.view(Geometry.turned(*self.size))
+
     def view(self, geometry: Geometry) -> View:
         """Project the frames on the lattice of a geometry."""
         return View(self, geometry, *(spectra_of(frames, self.size, geometry) for frames in (self.frames, self.moving)))
@@ -185,7 +193,7 @@ def centring(spectra: Spectra) -> np.ndarray:
 
 
 def _project(projector: Projector, frames: np.ndarray, batch: int = 32) -> Spectra:
-    parts = [projector.project(frames[i : i + batch]) for i in range(0, len(frames), batch)]
+    parts = in_threads(projector.project, [frames[i : i + batch] for i in range(0, len(frames), batch)])
     return Spectra(np.concatenate([p.grid for p in parts]), np.concatenate([p.off for p in parts]))
 
 

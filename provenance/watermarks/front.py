@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 import cv2
 import numpy as np
 
+from provenance.threads import in_threads
 from provenance.watermarks.tile import PERIODS, harmonics
 
 WORKING_SIDE = 384
@@ -49,18 +50,30 @@ class FrontEnd:
 
     def detail(self, luma: np.ndarray) -> np.ndarray:
         """Return int16 (time, h, w), in units of 1 / DETAIL_LEVELS, for uint8 (time, height, width)."""
-        return np.stack([self._detail_of(frame) for frame in luma])
+        return np.stack(in_threads(lambda frame: detail_of(self.reduced(frame)), luma))
 
-    def _detail_of(self, frame: np.ndarray) -> np.ndarray:
+    def reduced(self, frame: np.ndarray) -> np.ndarray:
+        """Return uint8 (h, w) for a frame (height, width). Halves first: that is a tenth of the work."""
         width, height = self.size
-        small = (
-            frame
-            if (width, height) == frame.shape[::-1]
-            else cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-        )
-        x = small.astype(np.float32)
-        x -= cv2.GaussianBlur(x, (0, 0), _HIGH_PASS_CELLS * _cell(x.shape))
-        return np.rint(x * DETAIL_LEVELS).astype(np.int16)
+        while frame.shape[0] >= 2 * height and frame.shape[1] >= 2 * width and not any(n % 2 for n in frame.shape):
+            half = frame.shape[1] // 2, frame.shape[0] // 2
+            frame = cv2.resize(frame, half, interpolation=cv2.INTER_AREA)
+        if (width, height) == frame.shape[::-1]:
+            return frame
+        return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def detail_of(reduced: np.ndarray) -> np.ndarray:
+    """Free a reduced frame (h, w) of what varies slowly, which is blurred at half the size. Returns int16 (h, w) in
+    units of 1 / DETAIL_LEVELS.
+    """
+    x = reduced.astype(np.float32)
+    height, width = x.shape
+    half = cv2.resize(x, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
+    slow = cv2.GaussianBlur(half, (0, 0), _HIGH_PASS_CELLS * _cell(x.shape) / 2)
+    x -= cv2.resize(slow, (width, height), interpolation=cv2.INTER_LINEAR)
+    x *= DETAIL_LEVELS
+    return np.rint(x, out=x).astype(np.int16)
 
 
 def normalised(detail: np.ndarray, without: np.ndarray | float = 0.0) -> np.ndarray:
@@ -71,12 +84,20 @@ def normalised(detail: np.ndarray, without: np.ndarray | float = 0.0) -> np.ndar
     """
     result = np.empty(detail.shape, dtype=np.int8)
     side = 2 * round(_DEVIATION_CELLS * _cell(detail.shape[1:]) / 2) + 1
-    for index, frame in enumerate(detail):
-        x = (frame - without).astype(np.float32) / np.float32(DETAIL_LEVELS)
-        variance = np.maximum(cv2.boxFilter(x * x, -1, (side, side)), 0)  # running sums may end below zero
+
+    def normalise(index: int) -> None:
+        x = detail[index].astype(np.float32)
+        x -= without
+        x /= np.float32(DETAIL_LEVELS)
+        deviation = cv2.boxFilter(x * x, -1, (side, side))
+        np.sqrt(np.maximum(deviation, 0, out=deviation), out=deviation)  # running sums may end below zero
+        deviation += np.float32(_DEVIATION_FLOOR)
         x *= np.float32(LEVELS)
-        x /= np.sqrt(variance) + np.float32(_DEVIATION_FLOOR)
-        result[index] = np.rint(np.clip(x, -CLIP_AT * LEVELS, CLIP_AT * LEVELS))
+        x /= deviation
+        np.clip(x, -CLIP_AT * LEVELS, CLIP_AT * LEVELS, out=x)
+        result[index] = np.rint(x, out=x)
+
+    in_threads(normalise, range(len(detail)))
     return result
 
 
@@ -163,7 +184,7 @@ class Projector:
         x, y = self._waves
         time, height, width = frames.shape
         flat = frames.reshape(time * height, width).astype(np.float32)
-        across = (flat @ x.real + 1j * (flat @ x.imag)).reshape(time, height, -1)  # kx >= 0
+        across = (flat @ x.view(np.float32)).view(np.complex64).reshape(time, height, -1)  # kx >= 0
         on, off = (self._rows(across[..., part::2], y[:, part::2]) for part in (0, 1))
         scale = np.float32(1 / (LEVELS * math.sqrt(height * width)))
         grid = np.concatenate([on[1][..., :0:-1], on[0]], axis=2) * scale

@@ -16,6 +16,7 @@ import numpy as np
 
 from provenance.evidence import Span, WatermarkEvidence
 from provenance.keys import KeyStream
+from provenance.threads import in_threads
 from provenance.video import Clip, VideoInfo, Window
 from provenance.watermarks import Reading, payload, statistics
 from provenance.watermarks.chunk import Chunk, Geometry, Trace, View
@@ -28,11 +29,11 @@ from provenance.watermarks.examining import (
     KeyExaminer,
     Plan,
 )
-from provenance.watermarks.front import FrontEnd
+from provenance.watermarks.front import FrontEnd, detail_of
 from provenance.watermarks.marking import Embedder, Strength
 from provenance.watermarks.reading import BLIND, KeyReader
 from provenance.watermarks.search import StepImages
-from provenance.watermarks.shots import CutFinder
+from provenance.watermarks.shots import CutFinder, thumbnail_of
 from provenance.watermarks.spans import (
     ChunkScore,
     clearest_of,
@@ -98,15 +99,19 @@ class PixelWatermarkCheck:
                 keep.append(index - self._seen)
                 self._next = seconds + 0.9 / _MAX_FRAME_RATE
         self._seen += len(window)
-        for index in keep:
+        for index, (thumbnail, detail) in zip(keep, in_threads(self._look, window.luma[keep]), strict=True):
             seconds = float(window.times[index])
-            if self._cuts.begins_shot(window.luma[index]):
+            if self._cuts.begins_shot(thumbnail):
                 self._shots.append(seconds)
-            self._frames.extend(self._front.detail(window.luma[index : index + 1]))
+            self._frames.append(detail)
             self._times.append(seconds)
             while count := self._complete():
                 self._take(count)
         return False
+
+    def _look(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        reduced = self._front.reduced(frame)
+        return thumbnail_of(reduced), detail_of(reduced)
 
     def _complete(self) -> int:
         """How many frames make a chunk: to the end of a shot, while splits are left for what was seen so far, or where

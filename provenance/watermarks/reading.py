@@ -84,7 +84,7 @@ def _level(values: np.ndarray, noise: np.ndarray, places: np.ndarray, phases: np
     return float(((values[places] * np.exp(-1j * phases)).real * weight).sum() / weight.sum())
 
 
-def _product(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+def real_product(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Real (n, time) @ complex64 (time, m), at the cost of real products."""
     return np.asarray((rows @ values.view(np.float32)).view(np.complex64))
 
@@ -126,8 +126,8 @@ class KeyReader:
         values, noise = [], []
         for on, off in view.filtered:
             rows = np.vstack([signs, self._blind_signs(view, on)])
-            values.append(_product(rows, on))
-            noise.append(np.abs(_product(rows, off)) ** 2 @ _ring_means())
+            values.append(real_product(rows, on))
+            noise.append(np.abs(real_product(rows, off)) ** 2 @ _ring_means())
         return Sums(np.stack(values), np.stack(noise).astype(np.float64))
 
     def _blind_signs(self, view: View, filtered: np.ndarray) -> np.ndarray:
@@ -224,4 +224,4 @@ class KeyReader:
         return found[0] if found else None
 
 
-__all__ = ["BLIND", "FRONTS", "Geometry", "KeyReader", "Sums", "Trial"]
+__all__ = ["BLIND", "FRONTS", "Geometry", "KeyReader", "Sums", "Trial", "real_product"]

@@ -15,15 +15,16 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import cv2
 import numpy as np
 import scipy.fft
 
+from provenance.threads import in_threads
 from provenance.watermarks.chunk import Chunk, Geometry, View, centring, spectra_of
 from provenance.watermarks.front import LEVELS
-from provenance.watermarks.reading import KeyReader
+from provenance.watermarks.reading import KeyReader, real_product
 from provenance.watermarks.straightening import mapped, straightened
 from provenance.watermarks.sync import START_SECONDS, STARTS
 from provenance.watermarks.tile import harmonics
@@ -57,7 +58,7 @@ def turned(view: View) -> Iterator[View]:
     width, height = view.chunk.size
     for flip in FLIPS:
         yield view.moved(Geometry.identity(width, height, *flip))
-    quarter = view.chunk.view(Geometry.turned(width, height))
+    quarter = view.chunk.quarter_turn
     for flip in SIDES:
         yield quarter.moved(Geometry.turned(width, height, *flip))
 
@@ -158,7 +159,7 @@ class Spectrum:
     def floor_and_lines(self, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the noise floor (rows, columns), and by frequency and start the power over it (rows * columns, n)."""
         steps, rows, columns = self.values.shape
-        sums = signs.astype(np.complex64) @ self.values.reshape(steps, -1)
+        sums = real_product(signs, self.values.reshape(steps, -1))
         power = (sums.real**2 + sums.imag**2).reshape(len(signs), rows, columns)
         logs = np.log(power.mean(axis=0) + np.float32(1e-20))
         floor = np.exp(cv2.blur(logs, (_FLOOR_SIDE, _FLOOR_SIDE)) + np.float32(np.euler_gamma))  # lines hardly raise it
@@ -264,19 +265,28 @@ def propose(images: StepImages, reader: KeyReader, count: int) -> list[Proposal]
     ):
         floor, lines = spectrum.floor_and_lines(signs[::_START_STEP])
         for family in several:
-            for index, start in _peaks(family, _best_starts(spectrum, lines, family.maps, pilots)):
-                refinement = _Refinement(spectrum, floor, reader, signs, _START_STEP * start)
-                matrix, score = refinement.sharpened(family, family.maps[index])
-                if family.through_the_middle:
-                    matrix, score = images.straightened(reader, signs[refinement.start], matrix)
-                geometry = _geometry(matrix, images.size)
-                if geometry is not None and score >= _LEAST_SCORE:
-                    found.append(Proposal(geometry, refinement.start, score))
+            peaks = _peaks(family, _best_starts(spectrum, lines, family.maps, pilots))
+            refinements = [
+                (family.maps[index], _Refinement(spectrum, floor, reader, signs, _START_STEP * start))
+                for index, start in peaks
+            ]
+            refined = in_threads(partial(_proposal, images, family), refinements)
+            found.extend(one for one in refined if one is not None and one.score >= _LEAST_SCORE)
     kept: list[Proposal] = []
     for proposal in sorted(found, key=lambda one: -one.score):
         if not any(_alike(proposal, one, images.size) for one in kept):
             kept.append(proposal)
     return kept[:count]
+
+
+def _proposal(images: StepImages, family: Family, begin: tuple[np.ndarray, _Refinement]) -> Proposal | None:
+    """What becomes of one map of a family; None where no frame can lie so."""
+    linear, refinement = begin
+    matrix, score = refinement.sharpened(family, linear)
+    if family.through_the_middle:
+        matrix, score = images.straightened(refinement.reader, refinement.signs[refinement.start], matrix)
+    geometry = _geometry(matrix, images.size)
+    return None if geometry is None else Proposal(geometry, refinement.start, score)
 
 
 def looks_marked(images: StepImages, reader: KeyReader, proposal: Proposal, nonces: int) -> bool:
@@ -322,7 +332,8 @@ def _best_starts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return, for each map, the largest summed power of the ten lines over all starts, and that start."""
     scores, starts = np.empty(len(maps), np.float32), np.empty(len(maps), np.int64)
-    for first in range(0, len(maps), _LOOKED_UP_TOGETHER):
+
+    def look_up(first: int) -> None:
         part = slice(first, first + _LOOKED_UP_TOGETHER)
         places = spectrum.places(_waves(maps[part], pilots))
         total = lines[places[:, 0]]
@@ -330,6 +341,8 @@ def _best_starts(
             total += lines[places[:, line]]
         starts[part] = total.argmax(axis=1)
         scores[part] = total[np.arange(len(total)), starts[part]]
+
+    in_threads(look_up, range(0, len(maps), _LOOKED_UP_TOGETHER))
     return scores, starts
 
 
@@ -410,7 +423,10 @@ class _Refinement:
         across = 2 * np.pi * np.outer((np.arange(width) + 0.5) / width, flat[:, 0]).astype(np.float32)
         down = 2 * np.pi * np.outer((np.arange(height) + 0.5) / height, flat[:, 1]).astype(np.float32)
         even, odd = np.split(images @ np.concatenate([np.cos(across), np.sin(across)], axis=1), 2, axis=2)
-        summed = ((even - 1j * odd) * (np.cos(down) - 1j * np.sin(down))).sum(axis=1)
+        cosines, sines = np.cos(down), np.sin(down)
+        summed = np.empty((len(images), len(flat)), np.complex64)
+        summed.real = np.einsum("nhl,hl->nl", even, cosines) - np.einsum("nhl,hl->nl", odd, sines)
+        summed.imag = -np.einsum("nhl,hl->nl", even, sines) - np.einsum("nhl,hl->nl", odd, cosines)
         floor = self.floor.ravel()[self.spectrum.places(waves)]
         return np.asarray(summed.reshape(len(images), *waves.shape[:2]) / np.sqrt(floor))
 

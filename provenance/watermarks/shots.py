@@ -15,6 +15,11 @@ _REMEMBERED = 12  # changes: half a second; clips of few pictures a second repea
 _LEAST_CONTRAST = 2.0  # levels
 
 
+def thumbnail_of(luma: np.ndarray) -> np.ndarray:
+    """Return what a cut is seen by: float32 (18, 32) for uint8 (height, width)."""
+    return cv2.resize(luma, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
 class CutFinder:
     """Looks at frames in their order, and tells which of them begins another shot."""
 
@@ -22,9 +27,8 @@ class CutFinder:
         self._before: np.ndarray | None = None
         self._changes: deque[float] = deque(maxlen=_REMEMBERED)
 
-    def begins_shot(self, luma: np.ndarray) -> bool:
-        """Whether uint8 (height, width) has so little to do with the frame before that there was a cut."""
-        small = cv2.resize(luma, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+    def begins_shot(self, small: np.ndarray) -> bool:
+        """Whether a frame's thumbnail has so little to do with the one before that there was a cut."""
         before, self._before = self._before, small
         if before is None:
             return False

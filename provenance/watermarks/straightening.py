@@ -69,9 +69,12 @@ def mapped(matrix: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 def _demodulated(image: np.ndarray, places: np.ndarray, reader: KeyReader, matrix: np.ndarray) -> np.ndarray:
     """Return complex64 (10, h, w): the image times each pilot wave's conjugate; constant where the map is right."""
-    k = harmonics()[reader.tile.pilots]
-    phase = 2 * np.pi * (mapped(matrix, places) @ k.T) + reader.tile.pilot_phases
-    return np.asarray((image[..., None] * np.exp(-1j * phase)).astype(np.complex64).transpose(2, 0, 1))
+    turns = harmonics()[reader.tile.pilots] @ mapped(matrix, places).reshape(-1, 2).T
+    phase = (2 * np.pi * (turns - np.rint(turns)) + reader.tile.pilot_phases[:, None]).astype(np.float32)
+    waves = np.empty((len(phase), *image.shape), np.complex64)
+    waves.real = image * np.cos(phase).reshape(waves.shape)
+    waves.imag = -image * np.sin(phase).reshape(waves.shape)
+    return waves
 
 
 def _score(waves: np.ndarray) -> float:

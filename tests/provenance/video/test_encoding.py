@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -12,6 +14,7 @@ import pytest
 
 from provenance.video import Clip
 from provenance.video.encoding import Encoding
+from provenance.video.write import write_clip
 
 
 def encoded(clip: Clip, options: dict[str, str]) -> bytes:
@@ -28,3 +31,11 @@ def encoded(clip: Clip, options: dict[str, str]) -> bytes:
 def test_x264_writes_the_same_stream_whatever_the_processor_can_do(waves: Clip) -> None:
     options = Encoding("libx264", crf=23).encoder_options()
     assert encoded(waves, options) == encoded(waves, {**options, "x264-params": "asm=ssse3"})
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux alone")
+def test_the_av1_encoder_leaves_the_process_scheduled_as_it_was(tmp_path):
+    before = os.sched_getscheduler(0)
+    write_clip(Clip.at_rate(np.zeros((3, 64, 64, 3), np.uint8), 10), tmp_path / "a.mp4", codec="libsvtav1", preset="ultrafast")
+    threads = [int(thread.name) for thread in Path("/proc/self/task").glob("*")]
+    assert {os.sched_getscheduler(thread) for thread in threads} == {before}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from provenance.watermarks.shots import CutFinder
+from provenance.watermarks.shots import CutFinder, thumbnail_of
 
 
 def pictures(seed: int) -> np.ndarray:
@@ -13,7 +13,7 @@ def pictures(seed: int) -> np.ndarray:
 
 def cuts(frames: list[np.ndarray]) -> list[int]:
     finder = CutFinder()
-    return [index for index, frame in enumerate(frames) if finder.begins_shot(frame)]
+    return [index for index, frame in enumerate(frames) if finder.begins_shot(thumbnail_of(frame))]
 
 
 def test_the_first_frame_of_another_shot_is_a_cut() -> None:
