@@ -32,7 +32,7 @@ from benchmarks.samples import Sample
 __all__ = ["detector_report", "outcome", "panels", "rate", "rate_json", "watermark_report", "where"]
 
 SHORTEST_CURVE = 2
-OURS = ("pixel", "latent")
+OURS = ("pixel", "pixel-layers", "latent")
 SHORTEST_CHANCE = 1e-12
 """Messages that agree by luck more often than this may not reach p <= 1e-9 after a search, which the report says."""
 
@@ -131,7 +131,7 @@ def _sentences(cells: Cells, marks: Sequence[str], board: Board, settings: Row) 
     peers = [mark for mark in marks if mark not in OURS]
     if peers:
         said.append(
-            f"{' and '.join(OURS)} name an id only at p <= 1e-9; {', '.join(peers)} may name one whatever they read, "
+            f"Countermark's own name an id only at p <= 1e-9; {', '.join(peers)} may name one whatever they read, "
             "so that exact ids at p <= 1e-6 compare them fairly. One without a test of its own for presence is told "
             "the expected message, and its p-value is the chance of so many agreeing bits, times the candidates "
             "tried. That favours it."

@@ -315,11 +315,16 @@ class PixelWatermark:
 
     def examine(self, clip: Clip) -> list[WatermarkEvidence]:
         """Return what is measured of all ids in a clip, as the check's `evidence` does."""
-        check = PixelWatermarkCheck([self.stream])
-        check.begin(clip.width, clip.height, clip.frames_per_second, clip.seconds)
-        for first in range(0, len(clip), 16):
-            check.see(Window.of(clip.select(slice(first, first + 16)), first))
-        return check.evidence()
+        return examine(clip, [self.stream])
 
 
-__all__ = ["PURPOSE", "PixelWatermark", "PixelWatermarkCheck"]
+def examine(clip: Clip, streams: Sequence[KeyStream]) -> list[WatermarkEvidence]:
+    """Return what `PixelWatermarkCheck` measures of a clip under several key streams."""
+    check = PixelWatermarkCheck(streams)
+    check.begin(clip.width, clip.height, clip.frames_per_second, clip.seconds)
+    for first in range(0, len(clip), 16):
+        check.see(Window.of(clip.select(slice(first, first + 16)), first))
+    return check.evidence()
+
+
+__all__ = ["PURPOSE", "PixelWatermark", "PixelWatermarkCheck", "examine"]

@@ -23,8 +23,11 @@ from benchmarks.peers.environment import PEERS, Peer
 from benchmarks.peers.peer_mark import PeerMark
 from benchmarks.videos import SceneShape, scene_subjects
 from provenance.errors import CannotRead, NeedsExtra, UnknownName, UsageError
+from provenance.keys import PUBLIC
+from provenance.quality import psnr
 from provenance.video import Clip
 from provenance.watermarks.payload import Origin
+from provenance.watermarks.pixel import PixelWatermark
 
 KEY = bench_key(0)
 PROGRAM = """
@@ -188,3 +191,17 @@ class TestOurs:
 
     def test_every_mark_says_how_it_is_read(self) -> None:
         assert all(mark.search for mark in [*MARKS.values(), *(PeerMark(peer) for peer in PEERS.values())])
+
+
+def test_two_layers_keep_to_one_bound_of_quality_and_are_both_read():
+    (subject,) = scene_subjects(1, seed=0, shape=SceneShape(288, 512, 2.0))
+    layers, message = mark_named("pixel-layers"), bench_id(0, Origin.CAPTURED)
+    twins = layers.twins(subject, message, KEY, 0, 2.0)
+    assert psnr(twins.unmarked.luma, twins.marked.luma) >= 42.0
+    assert layers.read(twins.marked, KEY, message).message == message
+    for key in (KEY, PUBLIC):
+        assert PixelWatermark(key.stream("pixel/1")).read(twins.marked).watermark_id == message
+    strange = layers.read(twins.marked, bench_key(0, "other"), message)
+    assert strange.message is None  # one layer does not speak for two
+    assert strange.log10_p is not None
+    assert strange.log10_p > -3

@@ -36,6 +36,7 @@ def test_x264_writes_the_same_stream_whatever_the_processor_can_do(waves: Clip) 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux alone")
 def test_the_av1_encoder_leaves_the_process_scheduled_as_it_was(tmp_path):
     before = os.sched_getscheduler(0)
-    write_clip(Clip.at_rate(np.zeros((3, 64, 64, 3), np.uint8), 10), tmp_path / "a.mp4", codec="libsvtav1", preset="ultrafast")
+    clip = Clip.at_rate(np.zeros((3, 64, 64, 3), np.uint8), 10)
+    write_clip(clip, tmp_path / "a.mp4", codec="libsvtav1", preset="ultrafast")
     threads = [int(thread.name) for thread in Path("/proc/self/task").glob("*")]
     assert {os.sched_getscheduler(thread) for thread in threads} == {before}
