@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import cv2
+from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,3 +29,13 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> lis
         return [function(item) for item in waiting]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, waiting))
+
+
+def one_thread_in_blas() -> AbstractContextManager[object]:
+    """While this context lasts, BLAS stays with the thread that calls it: its own threads would wait for each other."""
+    return _pools().limit(limits=1, user_api="blas")
+
+
+@functools.cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()

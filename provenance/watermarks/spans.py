@@ -74,13 +74,16 @@ def scores_of(
     a clip may have been moved. rivals: patterns that are taken off chunks first, by the second at which those begin.
     """
     expected = pattern_of(reader, known).conj()
+    keyed = np.array(sorted(start for start in starts if start != BLIND), dtype=np.int64)
     scored = []
     for trace in traces:
         line = _without(trace.values, (rivals or {}).get(float(trace.begins[0]))) @ expected
         middle = (trace.begins + trace.ends) / 2
-        signs = [reader.sequence.amplitudes(middle, np.array([start]), 0.0)[0] for start in starts if start != BLIND]
-        lines = [line * sign for sign in signs] or [line * np.sign(line.real)]
-        turned = max(lines, key=lambda one: float(one.real.sum()))
+        if len(keyed):
+            signs = reader.sequence.amplitudes(middle, keyed, 0.0)
+            turned = line * signs[int((signs @ line.real).argmax())]
+        else:
+            turned = line * np.sign(line.real)
         window = min(_SMOOTHING_STEPS, len(line))
         smooth = np.convolve(turned, np.ones(window), "same")
         noise = float(np.sqrt(window * (turned.imag**2).mean()))  # the quadrature holds the same noise, no watermark

@@ -3,9 +3,11 @@
 import threading
 
 import cv2
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
-from provenance.threads import in_threads
+from provenance.threads import in_threads, one_thread_in_blas
 
 
 @pytest.fixture(params=[1, 2, 5])
@@ -29,3 +31,11 @@ def test_no_more_threads_than_opencv_may_use(threads):
 def test_an_error_is_raised(threads):
     with pytest.raises(ZeroDivisionError):
         in_threads(lambda item: 1 // item, [1, 0, 2])
+
+
+def test_blas_stays_with_its_caller_for_a_while():
+    np.ones((2, 2)) @ np.ones((2, 2))
+    before = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    with one_thread_in_blas():
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
+    assert [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"] == before
