@@ -158,6 +158,7 @@ def _false_alarms(options: BenchOptions) -> str:
         use=options.use,
         corpus=options.settings.corpus,
         clips=options.clips or 4,
+        parts=options.attacks or None,
         workers=options.workers,
         seed=options.seed,
         progress=options.progress,
@@ -343,7 +344,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "false-alarms": Bench(
             "small p-values of the pixel watermark where there is none",
             _false_alarms,
-            _names("videos use clips workers seed"),
+            _names("attacks videos use clips workers seed"),
         ),
         "latent-false-alarms": Bench(
             "the same of the latent watermark", _latent_false_alarms, _names("clips workers seed")

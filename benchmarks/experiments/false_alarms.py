@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.attacks import attack_clip
-from benchmarks.metrics import poisson_band
+from benchmarks.metrics import poisson_band, super_uniform
 from benchmarks.report import Report, Table, write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks, seed_of
 from benchmarks.videos import SceneShape, Subject, fingerprint_of, load, scene_subjects, subjects
+from provenance.errors import UnknownName
 from provenance.keys import Key, KeyStream
 from provenance.video import Clip
 from provenance.watermarks import statistics
@@ -62,6 +63,7 @@ def run_false_alarms(
     use: str | None = None,
     corpus: Path | None = None,
     clips: int = 4,
+    parts: Sequence[str] | None = None,
     workers: int = 1,
     seed: int = 0,
     progress: Progress | None = None,
@@ -69,47 +71,53 @@ def run_false_alarms(
     """Count small p-values; rows and report go into `out`. A run that was stopped goes on where it was.
 
     videos: see `benchmarks.videos.subjects`; None renders `clips` scenes. clips: how many clips, per kind and chain.
+    parts: of `PARTS`, all of them where None. Raises UnknownName for another.
     """
-    trials = trials or Trials()
+    trials, parts = trials or Trials(), tuple(parts or PARTS)
+    for part in parts:
+        if part not in PARTS:
+            raise UnknownName("part", part, PARTS)
     if videos is None:
         chosen: list[Subject] = scene_subjects(clips, seed=seed, shape=SceneShape(360, 640, seconds))
     else:
         chosen = subjects(videos, use=use, seed=seed, corpus=corpus)[:clips]
     settings: Row = {"experiment": "false-alarms", "seed": seed, "seconds": seconds, "clips": [s.name for s in chosen]}
-    settings |= {part: trials.of(part) for part in PARTS}
+    settings |= {part: trials.of(part) for part in parts}
     settings["subjects"] = fingerprint_of(chosen)
     cells = [(subject, kind, chain) for subject in chosen for kind in KINDS for chain in CHAINS]
     tasks = [
         Task(
             f"{subject.name}/{kind}/{chain}",
-            PARTS,
+            parts,
             {"subject": subject, "kind": kind, "chain": chain, "seconds": seconds}
-            | {part: math.ceil(trials.of(part) / len(cells)) for part in PARTS},
+            | {part: math.ceil(trials.of(part) / len(cells)) for part in parts},
             seed_of(f"{subject.name}/{kind}/{chain}", seed),
         )
         for subject, kind, chain in cells
     ]
     rows = run_tasks(tasks, measure_false_alarms, out, settings=settings, workers=workers, progress=progress)
-    report = false_alarm_report(rows, settings)
+    report = false_alarm_report(rows, settings, parts=parts)
     write_report(report, out)
     return report
 
 
 def measure_false_alarms(task: Task) -> list[Row]:
-    """All parts for one clip, kind and chain."""
+    """The parts that are asked for, of one clip, kind and chain."""
     random = np.random.default_rng(task.seed)
     clip = load(task.arguments["subject"], task.arguments["seconds"])
     view = _view(_negative(clip, task.arguments["kind"], task.arguments["chain"], task.seed, random))
     images: dict[int, StepImages] = {}
     rows = []
-    for part in PARTS:
+    for part in task.arms:
         count = task.arguments[part]
         if part == "statistic":
             chances, wrong = _statistic(view, count, random), 0
         else:
             pairs = [_trial(view, _stream(random), images if part == "search" else None) for _ in range(count)]
             chances, wrong = np.array([pair[0] for pair in pairs]), sum(pair[1] for pair in pairs)
-        counts = {f"below 1e{level}": int((chances <= level).sum()) for level in LEVELS}
+        counts: Row = {f"below 1e{level}": int((chances <= level).sum()) for level in LEVELS}
+        if part == "search":
+            counts["log10_p"] = np.round(chances, 2).tolist()
         rows.append(
             {"arm": part, "kind": task.arguments["kind"], "chain": task.arguments["chain"], "trials": count}
             | counts
@@ -195,11 +203,21 @@ def false_alarm_report(
             ids = str(sum(row["ids"] for row in these)) if part != "statistic" else ""
             lines.append((part, kind, f"{count:,}", *cells, ids))
     wrong, failed = sum(row["ids"] for row in good), len(rows) - len(good)
-    summary = (
+    summary: tuple[str, ...] = (
         f"{excess} of {len(lines) * len(LEVELS)} counts exceed the exact Poisson 99 % band; "
         f"{wrong} ids were read where there are none; {failed} parts failed.",
         "After search p-values are bounds: counts below the band are expected there.",
     )
+    searched = {
+        kind: [p for row in good if row["arm"] == "search" and row["kind"] == kind for p in row.get("log10_p", [])]
+        for kind in kinds
+    }
+    likely = [f"{kind} {super_uniform(chances):.2g}, n={len(chances)}" for kind, chances in searched.items() if chances]
+    if likely:
+        summary += (
+            "How likely p-values of the full search that are no smaller than chance allows look as small "
+            f"(Kolmogorov-Smirnov, one-sided): {'; '.join(likely)}.",
+        )
     table = Table(
         "Small p-values without a watermark under the key",
         ("part", "clip", "trials", *(f"p <= 1e{level}" for level in LEVELS), "ids"),

@@ -41,7 +41,8 @@ OPTIONS = (
 @click.option(
     "--attacks",
     metavar="LIST",
-    help="Chains instead of the suite's, with commas: none,strip+x264:28; of forgery kinds: learn,verdict...",
+    help="Chains instead of the suite's, with commas: none,strip+x264:28; of forgery kinds: learn,verdict...; "
+    "of false-alarms parts: search...",
     shell_complete=completion.attacks,
 )
 @click.option(

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.experiments import false_alarms, latent_false_alarms
 from benchmarks.experiments.false_alarms import KINDS, PARTS, Trials, false_alarm_report, run_false_alarms
 from benchmarks.experiments.latent_false_alarms import LatentTrials, run_latent_false_alarms
+from provenance.errors import UnknownName
 from provenance.video import Clip
 from provenance.video.write import write_clip
 from provenance.watermarks import statistics
@@ -32,7 +33,17 @@ def test_every_kind_and_part_is_tried_and_nothing_is_found(
     assert {(row["arm"], row["kind"]) for row in rows} == {(part, kind) for part in PARTS for kind in KINDS}
     assert [row["trials"] for row in rows if row["arm"] == "statistic"] == [2000] * 3
     assert (report.results["ids"], report.results["failed"], report.results["excess"]) == (0, 0, 0)
-    assert (tmp_path / "out" / "report.md").exists()
+    said = (tmp_path / "out" / "report.md").read_text()
+    assert "Kolmogorov-Smirnov, one-sided): unmarked 1, n=1; another key 1, n=1" in said
+
+
+def test_a_part_may_be_tried_alone(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(false_alarms, "CHAINS", ("none",))
+    trials = Trials(statistic=60)
+    report = run_false_alarms(tmp_path / "out", videos=folder, trials=trials, clips=1, parts=["statistic"])
+    assert [(row["arm"], row["trials"]) for row in report.results["rows"]] == [("statistic", 20)] * 3
+    with pytest.raises(UnknownName):
+        run_false_alarms(tmp_path / "other", videos=folder, parts=["guess"])
 
 
 def test_a_lying_statistic_is_noticed() -> None:
