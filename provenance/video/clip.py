@@ -6,16 +6,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 
+from provenance.threads import in_threads
+
 LUMA_WEIGHTS = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709-6, item 3.2
+_WEIGHING = np.array([[*(round(weight * 65536) for weight in LUMA_WEIGHTS), 32768]], dtype=np.float32)
 
 
 def luma_of(frames: np.ndarray) -> np.ndarray:
     """Return the luma of RGB frames: uint8 (..., height, width, 3) -> uint8 (..., height, width), full range."""
-    weights = np.array([round(w * 65536) for w in LUMA_WEIGHTS], dtype=np.uint32)
-    red, green, blue = (frames[..., channel].astype(np.uint32) * weights[channel] for channel in range(3))
-    return ((red + green + blue + 32768) >> 16).astype(np.uint8)
+    height, width = frames.shape[-3:-1]
+    flat = frames.reshape(-1, height, width, 3)
+    luma = np.empty(flat.shape[:-1], dtype=np.uint8)
+
+    def convert(index: int) -> None:
+        weighed = cv2.transform(flat[index].astype(np.float32), _WEIGHING)  # integers below 2^24: exact
+        weighed *= np.float32(1 / 65536)
+        luma[index] = weighed
+
+    in_threads(convert, range(len(flat)))
+    return luma.reshape(frames.shape[:-1])
 
 
 @dataclass(frozen=True, eq=False)
