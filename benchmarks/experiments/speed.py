@@ -23,6 +23,7 @@ from benchmarks.experiments import speed_watermark
 from benchmarks.experiments.speed_watermark import measure_watermark
 from benchmarks.report import Report, Table, write_report
 from benchmarks.runs import Progress, Row, Task, run_tasks
+from provenance.errors import UnknownName
 from provenance.video import Clip
 from provenance.video.encoding import created
 from provenance.video.write import write_clip
@@ -85,8 +86,14 @@ def run_speed(
     repeats: int = 3,
     progress: Progress | None = None,
 ) -> Report:
-    """Time the commands one after another; rows and report go into `out`. Long clips are measured once."""
+    """Time the commands one after another; rows and report go into `out`. Long clips are measured once.
+
+    arms: of `arms_of`, all of them where None. Raises UnknownName for another.
+    """
     known = arms_of(short_seconds, long_seconds)
+    for name in arms or ():
+        if name not in known:
+            raise UnknownName("arm", name, known)
     tasks = [
         Task(f"{name}/{n}", (name,), {"arm": known[name]})
         for name in (known if arms is None else arms)

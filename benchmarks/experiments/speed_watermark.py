@@ -1,11 +1,12 @@
 """Part of `bench speed`: what the pixel watermark costs by itself, frames in memory: nothing decoded or encoded.
 
 A rendered clip of 720 lines and 10 s is marked, changed, and read; each row gives seconds by the clock and of the
-processors, with as many threads as OpenCV and numpy take, save for marking, which gets one.
+processors, with as many threads as there are processors, save for marking, which gets one.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -52,8 +53,7 @@ def measure_watermark(arm: str, seconds: float = SECONDS) -> Row:
 
 def _timed(clip: Clip, work: Callable[[np.ndarray], None], threads: int | None = None) -> Row:
     luma, before = clip.luma, cv2.getNumThreads()
-    if threads is not None:
-        cv2.setNumThreads(threads)
+    cv2.setNumThreads(threads or os.cpu_count() or 1)
     try:
         wall, cpu = time.perf_counter(), time.process_time()
         work(luma)

@@ -12,8 +12,8 @@ from countermark.cli import completion, options
 from countermark.cli.session import Command, Session, pass_session
 
 OPTIONS = (
-    "suite", "watermarks", "embed", "read", "command", "attacks", "videos", "use", "clips", "seconds", "lines", "seed",
-    "workers", "ray", "limit", "compare", "known_failures",
+    "suite", "watermarks", "embed", "read", "command", "attacks", "only", "videos", "use", "clips", "seconds", "lines",
+    "seed", "workers", "ray", "limit", "compare", "known_failures",
 )  # fmt: skip
 
 
@@ -41,9 +41,14 @@ OPTIONS = (
 @click.option(
     "--attacks",
     metavar="LIST",
-    help="Chains instead of the suite's, with commas: none,strip+x264:28; of forgery kinds: learn,verdict...; "
-    "of false-alarms parts: search...",
+    help="Chains instead of the suite's, with commas: none,strip+x264:28; of forgery kinds: learn,verdict...",
     shell_complete=completion.attacks,
+)
+@click.option(
+    "--only",
+    metavar="PART",
+    multiple=True,
+    help="This part alone of false-alarms (search) or speed (sign); may be given several times.",
 )
 @click.option(
     "--videos",
@@ -93,6 +98,7 @@ def bench(
     show: bool,
     suite: str,
     attacks: str | None,
+    only: tuple[str, ...],
     videos: str | None,
     use: str | None,
     clips: int | None,
@@ -132,6 +138,7 @@ def bench(
         videos=videos,
         suite=suite,
         attacks=_listed(attacks),
+        only=only,
         use=use,
         clips=clips,
         workers=workers,

@@ -23,8 +23,7 @@ def luma_of(frames: np.ndarray) -> np.ndarray:
 
     def convert(index: int) -> None:
         weighed = cv2.transform(flat[index].astype(np.float32), _WEIGHING)  # integers below 2^24: exact
-        weighed *= np.float32(1 / 65536)
-        luma[index] = weighed
+        np.multiply(weighed, np.float32(1 / 65536), out=luma[index], casting="unsafe")
 
     in_threads(convert, range(len(flat)))
     return luma.reshape(frames.shape[:-1])

@@ -178,6 +178,18 @@ class TestBench:
         assert "--out" in done.stderr.splitlines()[1]
         assert not (tmp_path / "rows").exists()
 
+    @pytest.mark.parametrize("name", ["speed", "false-alarms"])
+    def test_a_part_that_it_does_not_have_is_named(self, call, name: str) -> None:
+        done = call("bench", name, "--only", "nothing", "--out", "rows")
+        assert done.returncode == 2
+        assert "called 'nothing'" in done.stderr
+
+    @pytest.mark.parametrize("spelled", ["0", "9-8", "many", "8-"])
+    def test_lines_are_a_number_or_two(self, call, spelled: str) -> None:
+        done = call("bench", "watermarks", "--lines", spelled, "--out", "rows")
+        assert done.returncode == 2
+        assert spelled in done.stderr
+
     @pytest.mark.parametrize("name", BENCHES)
     def test_what_an_experiment_takes_is_what_it_reads(self, name: str) -> None:
         read = set(re.findall(r"\boptions\.(\w+)", inspect.getsource(BENCHES[name].run)))
