@@ -58,6 +58,8 @@ def arms_of(short_seconds: int = SHORT_SECONDS, long_seconds: int = LONG_SECONDS
         "verify long": Arm("verify", long_seconds, repeats=1),
         **{f"{name} 60 s of 720 lines": Arm(name, 60, repeats=1) for name in ("transcode", "sign")},
         **{f"{name} 60 s of 1080 lines": Arm(name, 60, 1080, repeats=1) for name in ("transcode", "sign")},
+        "sign 60 s of 720 lines, strength given": Arm("sign as strongly", 60, repeats=1),
+        "sign 60 s of 1080 lines, strength given": Arm("sign as strongly", 60, 1080, repeats=1),
         "help": Arm("help", 0),
         "verify 2 s of 480 lines, two checks": Arm("verify quick", 2, 480),
         "verify 2 s of 480 lines, two checks, marked": Arm("verify quick", 2, 480, marked=True),
@@ -125,6 +127,7 @@ def measure(task: Task) -> list[Row]:
         command = {
             "transcode": [_TRANSCODE, str(source), str(signed)],
             "sign": [_MAIN, "sign", str(source), "-o", str(signed)],
+            "sign as strongly": [_MAIN, "sign", str(source), "-o", str(signed), "--strength", "42.4"],
             "verify": [_MAIN, "verify", str(source)],
             "verify quick": [_MAIN, "verify", str(source), "--checks", QUICK_CHECKS],
             "verify copy": [_MAIN, "verify", str(source), "--checks", QUICK_CHECKS, "--expect", "marked"],
@@ -215,15 +218,16 @@ def speed_report(rows: Sequence[Row], settings: Row) -> Report:
         f"A synthetic clip of {settings['short_seconds']} s (long: {settings['long_seconds']} s), 720 lines, medians."
     ]
     for which in ("", " 60 s of 720 lines", " 60 s of 1080 lines"):
-        if {f"transcode{which}", f"sign{which}"} <= results.keys():
-            cpu, wall = (
-                results[f"sign{which}"][unit] / results[f"transcode{which}"][unit]
-                for unit in ("cpu_seconds", "wall_seconds")
-            )
-            sentences.append(
-                f"Signing{which} takes {cpu:.2f} times the processor time of the same transcode without watermark, "
-                f"{wall:.2f} times by the clock."
-            )
+        for how in ("", ", strength given"):
+            if {f"transcode{which}", f"sign{which}{how}"} <= results.keys():
+                cpu, wall = (
+                    results[f"sign{which}{how}"][unit] / results[f"transcode{which}"][unit]
+                    for unit in ("cpu_seconds", "wall_seconds")
+                )
+                sentences.append(
+                    f"Signing{which}{how} takes {cpu:.2f} times the processor time of the same transcode without "
+                    f"watermark, {wall:.2f} times by the clock."
+                )
     for command in ("sign", "verify"):
         if {command, f"{command} long"} <= results.keys():
             ratio = results[f"{command} long"]["peak_mib"] / results[command]["peak_mib"]

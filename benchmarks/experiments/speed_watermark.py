@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -38,8 +39,7 @@ ARMS = (MARKING, *READINGS, UNMARKED)
 
 def measure_watermark(arm: str, seconds: float = SECONDS) -> Row:
     """Time one of `ARMS` once. Raises ValueError where a reading does not end as it should."""
-    (subject,) = scene_subjects(1, seed=0, shape=SceneShape(720, 1280, seconds))
-    clip = load(subject, seconds)
+    clip = _scene(seconds)
     key, watermark_id = bench_key(0).stream(PIXEL_PURPOSE), bench_id(0, Origin.UNSTATED)
     watermark = PixelWatermark(key, Strength())
     if arm == MARKING:
@@ -49,6 +49,13 @@ def measure_watermark(arm: str, seconds: float = SECONDS) -> Row:
         return _timed(clip, lambda luma: _read(clip, luma, streams, set()))
     attacked = attack_clip(watermark.embed(clip, watermark_id), READINGS[arm], 0)
     return _timed(attacked, lambda luma: _read(attacked, luma, [key], {watermark_id}))
+
+
+@lru_cache(maxsize=1)
+def _scene(seconds: float) -> Clip:
+    """Rendering takes longer than all that is timed."""
+    (subject,) = scene_subjects(1, seed=0, shape=SceneShape(720, 1280, seconds))
+    return load(subject, seconds)
 
 
 def _timed(clip: Clip, work: Callable[[np.ndarray], None], threads: int | None = None) -> Row:
