@@ -126,7 +126,8 @@ def _sentences(cells: Cells, marks: Sequence[str], board: Board, settings: Row) 
         cost = standing(COSTS[0], cells.cell(mark, f"marked/{NO_ATTACK}"))
         loud = f" Luma PSNR of marked clips in dB: {cost}." if cost.value is not None else ""
         search = f" How it is read: {searches[mark]}." if mark in searches else ""
-        said.append(f"{mark}: {len(clips)} clips, each marked once (first draw).{loud}{search}")
+        count = f"{len(clips)} clips, each" if len(clips) != 1 else "one clip,"
+        said.append(f"{mark}: {count} marked once (first draw).{loud}{search}")
     said.append("Clips are attacked in memory, straight after marking; found means p <= 1e-9 after all search.")
     peers = [mark for mark in marks if mark not in OURS]
     if peers:

@@ -46,6 +46,7 @@ class BenchOptions:
     seconds: float | None = None
     lines: tuple[int, int | None] | None = None
     only: tuple[str, ...] = ()
+    bits: int | None = None
     progress: Progress | None = None
 
 
@@ -86,7 +87,7 @@ def _watermarks(options: BenchOptions) -> str:
         suite=options.suite,
         videos=options.videos,
         out=options.out,
-        watermarks=_marks(options.watermarks, options.embed, options.read),
+        watermarks=_marks(options.watermarks, options.embed, options.read, options.bits),
         chains=options.attacks or None,
         clips=options.clips,
         workers=options.workers,
@@ -102,15 +103,18 @@ def _watermarks(options: BenchOptions) -> str:
     return _written(options.out)
 
 
-def _marks(names: tuple[str, ...], embed: str | None, read: str | None) -> list[str | Mark] | None:
+def _marks(names: tuple[str, ...], embed: str | None, read: str | None, bits: int | None) -> list[str | Mark] | None:
     """The watermarks that were asked for; None for the suite's own."""
     from benchmarks.commands import CommandMark
+    from provenance.watermarks.payload import ID_BITS
 
     if (embed is None) != (read is None):
         raise UsageError("--embed and --read go together", hint="one command that marks a file, one that reads one")
+    if bits is not None and embed is None:
+        raise UsageError("--bits says how long the message of --embed is", hint="our own and the peers know theirs")
     chosen: list[str | Mark] = list(names)
     if embed is not None and read is not None:
-        chosen = [*(chosen or ["pixel"]), CommandMark(embed, read)]
+        chosen = [*(chosen or ["pixel"]), CommandMark(embed, read, bits=bits or ID_BITS)]
     return chosen or None
 
 
@@ -313,7 +317,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "watermarks": Bench(
             "both watermarks under attacks, with their false alarms",
             _watermarks,
-            _names("suite watermarks embed read attacks videos use clips seconds lines workers ray limit seed"),
+            _names("suite watermarks embed read bits attacks videos use clips seconds lines workers ray limit seed"),
             compared=True,
         ),
         "detectors": Bench(

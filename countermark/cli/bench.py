@@ -12,8 +12,8 @@ from countermark.cli import completion, options
 from countermark.cli.session import Command, Session, pass_session
 
 OPTIONS = (
-    "suite", "watermarks", "embed", "read", "command", "attacks", "only", "videos", "use", "clips", "seconds", "lines",
-    "seed", "workers", "ray", "limit", "compare", "known_failures",
+    "suite", "watermarks", "embed", "read", "bits", "command", "attacks", "only", "videos", "use", "clips", "seconds",
+    "lines", "seed", "workers", "ray", "limit", "compare", "known_failures",
 )  # fmt: skip
 
 
@@ -35,6 +35,7 @@ OPTIONS = (
 )
 @click.option("--embed", metavar="COMMAND", help="Somebody's watermark: 'my-embed {in} {out} {message}'.")
 @click.option("--read", metavar="COMMAND", help="And its reader: 'my-read {file}' prints the message.")
+@click.option("--bits", type=click.IntRange(4, 64), help="Length of their message, in steps of 4; 64 by default.")
 @click.option(
     "--command", metavar="COMMAND", multiple=True, help="Somebody's detector: 'my-detector {file}' prints a score."
 )
@@ -110,6 +111,7 @@ def bench(
     watermarks: str | None,
     embed: str | None,
     read: str | None,
+    bits: int | None,
     command: tuple[str, ...],
     ray: str | None,
     limit: float | None,
@@ -146,6 +148,7 @@ def bench(
         watermarks=_listed(watermarks),
         embed=embed,
         read=read,
+        bits=bits,
         command=command,
         ray=ray,
         limit=limit,

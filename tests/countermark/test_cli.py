@@ -184,6 +184,11 @@ class TestBench:
         assert done.returncode == 2
         assert "called 'nothing'" in done.stderr
 
+    def test_bits_are_those_of_a_message_of_ones_own(self, call) -> None:
+        lines = ("--embed", "a {in} {out} {message}", "--read", "b {file}")
+        assert "--embed" in call("bench", "watermarks", "--bits", "32", "--out", "rows").stderr
+        assert "34 bits" in call("bench", "watermarks", *lines, "--bits", "34", "--out", "rows").stderr
+
     @pytest.mark.parametrize("spelled", ["0", "9-8", "many", "8-"])
     def test_lines_are_a_number_or_two(self, call, spelled: str) -> None:
         done = call("bench", "watermarks", "--lines", spelled, "--out", "rows")
