@@ -238,5 +238,5 @@ def speed_report(rows: Sequence[Row], settings: Row) -> Report:
         ("10 s of 720 lines", "wall clock, s", "processor, s", "frames a second of processor", "repeats"),
         tuple(alone),
     )
-    tables = (table, by_itself) if alone else (table,)
+    tables = tuple(one for one, rows_of in ((table, lines), (by_itself, alone)) if rows_of)
     return Report("Speed and memory", tuple(sentences), tables, (), settings, results)
