@@ -52,7 +52,8 @@ class Report:
     """What a run says.
 
     summary: plain sentences. settings: what the rows depended on. results: the JSON form. boards: tables that a reader
-    sees first. In the Markdown form stand the tables and boards alone: whatever is drawn is counted there, too.
+    sees first. samples, looks: what was lost, and where a watermark shows most. In the Markdown form stand the tables
+    and boards alone: whatever is drawn is counted there, too.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Report:
     scatters: tuple[Scatter, ...] = ()
     heat: HeatMap | None = None
     samples: tuple[Sample, ...] = ()
+    looks: tuple[Sample, ...] = ()
 
 
 def write_report(report: Report, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Short playable clips of the cells where a watermark was lost, so that a reader sees what the attack left.
+"""Short playable clips: of the cells where a watermark was lost, what the attack left; of those where it shows, a look.
 
 Nothing is stored during a run: the experiment makes the clips again, which it can since they depend on the seed alone.
 Clips of a corpus may not be passed on, so only rendered scenes are shown unless the caller says otherwise.
@@ -27,6 +27,9 @@ LONGEST_SECONDS = 2.0
 WIDEST = 320
 HIGHEST = 320
 CRF = 30
+CLOSE = 256
+CLOSE_CRF = 12
+"""A close-up is a square of so many pixels at most, not resized, and pressed so little that what is faint stays."""
 MOST_BYTES = 3_000_000
 AMPLIFIED = 16
 COMPARABLE_DB = 25.0
@@ -35,22 +38,22 @@ COMPARABLE_DB = 25.0
 
 @dataclass(frozen=True)
 class Sample:
-    """One cell, shown on one clip that was not read.
+    """One row, shown on its clip.
 
-    marked, attacked: MP4 files, H.264. difference: a PNG of the middle frame, how far luma was moved by marking (grey:
-    not at all), `AMPLIFIED` times; empty where the two clips cannot be compared. words: what the row says.
+    words: what the row says. films: MP4 files, H.264, by what they are: marked, attacked; unmarked, marked. difference:
+    a PNG of the middle frame, how far luma was moved by marking (grey: not at all), `AMPLIFIED` times; empty where the
+    two clips cannot be compared.
     """
 
     title: str
     words: str
-    marked: bytes = field(repr=False)
-    attacked: bytes = field(repr=False)
+    films: dict[str, bytes] = field(repr=False)
     difference: bytes = field(repr=False, default=b"")
 
     @property
     def size(self) -> int:
-        """Bytes of all three."""
-        return len(self.marked) + len(self.attacked) + len(self.difference)
+        """Bytes of all of them."""
+        return sum(map(len, self.films.values())) + len(self.difference)
 
 
 def rendered(row: Row) -> bool:
@@ -103,10 +106,70 @@ def sample_of(row: Row, original: Clip, marked: Clip, attacked: Clip) -> Sample:
     return Sample(
         f"{row['watermark']}, {row['chain']}",
         f"{row['clip']}: {said}",
-        encoded_small(marked),
-        encoded_small(attacked),
+        {"marked": encoded_small(marked), "attacked": encoded_small(attacked)},
         difference_picture(original, marked),
     )
+
+
+def closest_looks(
+    rows: Iterable[Row], remake: Remake, *, may_show: Callable[[Row], bool] = rendered
+) -> tuple[Sample, ...]:
+    """Return for every watermark the clip that it costs most, before and after, where it shows most: not resized.
+
+    Most is the least VMAF, or SSIM where that was not measured. A watermark none of whose clips may be shown is left
+    out, and so is what would take the page beyond `MOST_BYTES`.
+    """
+    worst: dict[str, Row] = {}
+    for row in rows:
+        if row.get("ssim") is not None and may_show(row):
+            mark = row["watermark"]
+            if mark not in worst or _likeness(row) < _likeness(worst[mark]):
+                worst[mark] = row
+    looks: list[Sample] = []
+    for row in worst.values():
+        original, marked, _ = remake(row)
+        look = close_up(row, original, marked)
+        if sum(one.size for one in (*looks, look)) <= MOST_BYTES:
+            looks.append(look)
+    return tuple(looks)
+
+
+def _likeness(row: Row) -> float:
+    return row["ssim"] if row.get("vmaf") is None else row["vmaf"] / 100
+
+
+def close_up(row: Row, original: Clip, marked: Clip) -> Sample:
+    """Cut the square where marking shows most out of both clips."""
+    top, left, side = most_visible(original, marked)
+    films = {}
+    for name, clip in (("unmarked", original), ("marked", marked)):
+        short = clip.select(clip.times - clip.times[0] < LONGEST_SECONDS - 1e-9)
+        square = short.frames[:, top : top + side, left : left + side]
+        films[name] = _encoded(Clip(np.ascontiguousarray(square), short.times), CLOSE_CRF)
+    costs = [f"{row[name]:.{digits}f}{unit}" for name, digits, unit in _COSTS if row.get(name) is not None]
+    return Sample(
+        f"{row['watermark']}, the clip that it costs most",
+        f"{row['clip']}: {', '.join(costs)}; a square of {side} pixels, not resized",
+        films,
+    )
+
+
+_COSTS = (("psnr_db", 1, " dB"), ("ssim", 3, " SSIM"), ("vmaf", 0, " VMAF"), ("flicker", 2, " times the flicker"))
+_SMOOTHED = 15
+_FAINT_LEVELS = 2.0
+
+
+def most_visible(original: Clip, marked: Clip) -> tuple[int, int, int]:
+    """Return top, left and side of the square in which marking moved luma most for what else goes on there."""
+    middle = slice(len(marked) // 2, len(marked) // 2 + 1)
+    before, after = (clip.select(middle).luma[0].astype(np.float32) for clip in (original, marked))
+    detail = cv2.blur(np.abs(before - cv2.blur(before, (_SMOOTHED, _SMOOTHED))), (_SMOOTHED, _SMOOTHED))
+    moved = cv2.blur(np.abs(after - before), (_SMOOTHED, _SMOOTHED))
+    side = min(CLOSE, *before.shape) // 2 * 2
+    sums = cv2.integral(moved / (_FAINT_LEVELS + detail))
+    squares = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    top, left = np.unravel_index(np.argmax(squares), squares.shape)
+    return int(top), int(left), side
 
 
 def encoded_small(clip: Clip) -> bytes:
@@ -114,8 +177,11 @@ def encoded_small(clip: Clip) -> bytes:
     short = clip.select(clip.times - clip.times[0] < LONGEST_SECONDS - 1e-9)
     width, height = _fitted(clip.width, clip.height)
     frames = np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in short.frames])
-    one_thread = Encoding("libx264", CRF, "medium", "yuv420p", {"threads": "1"})
-    return encoded(Clip(frames, short.times), "mp4", one_thread)
+    return _encoded(Clip(frames, short.times), CRF)
+
+
+def _encoded(clip: Clip, crf: int) -> bytes:
+    return encoded(clip, "mp4", Encoding("libx264", crf, "medium", "yuv420p", {"threads": "1"}))
 
 
 def difference_picture(original: Clip, marked: Clip) -> bytes:

@@ -66,10 +66,12 @@ def where(rows: Sequence[Row], **fields: Any) -> list[Row]:
     ]
 
 
-def watermark_report(rows: Sequence[Row], settings: Row, samples: Sequence[Sample] = ()) -> Report:
+def watermark_report(
+    rows: Sequence[Row], settings: Row, samples: Sequence[Sample] = (), looks: Sequence[Sample] = ()
+) -> Report:
     """Summarise the rows of `bench watermarks`; fields that older rows lack are said to be missing.
 
-    samples: of `samples.worst_samples`.
+    samples: of `samples.worst_samples`. looks: of `samples.closest_looks`.
     """
     cells = Cells.of(rows)
     marks = cells.subjects(settings["watermarks"])
@@ -89,6 +91,7 @@ def watermark_report(rows: Sequence[Row], settings: Row, samples: Sequence[Sampl
         scatters=scatters(cells, marks),
         heat=heat_map(cells, marks, chains),
         samples=tuple(samples),
+        looks=tuple(looks),
     )
 
 

@@ -30,7 +30,7 @@ from benchmarks.marks import (
 )
 from benchmarks.report import write_report
 from benchmarks.runs import Progress, Row, Task, reason_of, run_tasks, seed_of
-from benchmarks.samples import worst_samples
+from benchmarks.samples import closest_looks, worst_samples
 from benchmarks.suites import Suite, planned
 from benchmarks.tables import watermark_report
 from benchmarks.videos import Subject, balanced, fingerprint_of, of_lines, scene_subjects, subjects
@@ -71,7 +71,7 @@ def run_watermarks(
     that are not installed, which the report names. chains: instead of the suite's. clips: at most so many.
     seconds: of every clip, instead of the suite's; a shorter one is played to and fro. lines: only clips whose shorter
     side has at least, and where that is said at most, so many pixels.
-    samples: how many of the worst cells the page plays, of rendered scenes only.
+    samples: how many of the worst cells the page plays, of rendered scenes only; with none, no close look either.
     A run that was stopped goes on where it was.
     Raises UnknownName for a suite, watermark or attack, NeedsExtra for a peer that was named and is not installed,
     UsageError and CannotRead for the videos, WeightsError.
@@ -110,8 +110,13 @@ def run_watermarks(
         progress=progress,
     )
     known = {task.name: task for task in tasks}
-    played = worst_samples(rows, lambda row: remade(known[row["task"]], row), count=samples) if samples else ()
-    write_report(watermark_report(rows, settings, played), out)
+
+    def remake(row: Row) -> tuple[Clip, Clip, Clip]:
+        return remade(known[row["task"]], row)
+
+    played = worst_samples(rows, remake, count=samples) if samples else ()
+    looks = closest_looks(rows, remake) if samples else ()
+    write_report(watermark_report(rows, settings, played, looks), out)
     return rows
 
 

@@ -70,8 +70,19 @@ class TestHeat:
             HeatMap("Map", ("a", "b"), (HeatPart("codec", (("x264:28", (HeatCell(0.5, ""),)),)),))
 
 
+LOST = Sample("pixel, x264:45", "nothing read", {"marked": b"mp4", "attacked": b"mp4"}, b"png")
+
+
+def test_a_close_look_plays_before_and_after():
+    look = Sample("pixel, the clip that it costs most", "scene-001", {"unmarked": b"mp4", "marked": b"mp4"})
+    page = html(Report("T", (), (), looks=(look,)))
+    assert re.findall(r"<figcaption>(\w+)</figcaption>", page) == ["unmarked", "marked"]
+    assert 'href="#looks"' in page
+    assert "image/png" not in page
+
+
 def test_samples_play_from_inside_the_page():
-    page = html(Report("T", (), (), samples=(Sample("pixel, x264:45", "nothing read", b"mp4", b"mp4", b"png"),)))
+    page = html(Report("T", (), (), samples=(LOST,)))
     assert page.count('src="data:video/mp4;base64,') == 2
     assert 'src="data:image/png;base64,' in page
     assert "http:" not in page

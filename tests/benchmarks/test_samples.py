@@ -7,7 +7,18 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.samples import MOST_BYTES, WIDEST, encoded_small, sample_of, worst_rows, worst_samples
+from benchmarks.samples import (
+    CLOSE,
+    MOST_BYTES,
+    WIDEST,
+    closest_looks,
+    encoded_small,
+    most_visible,
+    sample_of,
+    worst_rows,
+    worst_samples,
+)
+from provenance.quality import psnr
 from provenance.video import Clip
 
 
@@ -81,3 +92,44 @@ def test_two_different_clips_have_no_difference_to_show():
     original, marked, _ = remake(None)
     other = Clip(255 - marked.frames, marked.times)
     assert sample_of(row("a", "flip", "1", False), original, other, other).difference == b""
+
+
+class TestClosestLook:
+    """Where a watermark shows most: the clip that it costs most, unmarked and marked."""
+
+    @staticmethod
+    def smooth_beside_rough():
+        rough = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
+        frame = np.concatenate([rough, np.full((300, 300), 128, np.uint8)], axis=1)
+        clip = Clip.at_rate(np.repeat(np.repeat(frame[None, ..., None], 3, axis=-1), 4, axis=0), 24)
+        pattern = np.random.default_rng(1).choice([-2, 2], (300, 600, 1))
+        return clip, Clip(np.clip(clip.frames + pattern, 0, 255).astype(np.uint8), clip.times)
+
+    def test_the_square_lies_where_nothing_hides_the_change(self):
+        top, left, side = most_visible(*self.smooth_beside_rough())
+        assert side == CLOSE
+        assert 300 <= left <= 600 - CLOSE
+        assert 0 <= top <= 300 - CLOSE
+
+    def test_what_is_smaller_than_the_square_is_taken_whole(self):
+        original, marked, _ = remake(None)
+        assert most_visible(original, marked)[2] == 90
+
+    def test_of_each_watermark_the_clip_of_the_least_quality_plays_before_and_after(self):
+        rows = [row("a", "none", "1", True, ssim=0.99, vmaf=95.0), row("a", "none", "2", True, ssim=0.99, vmaf=80.0),
+                row("a", "flip", "3", False), row("b", "none", "1", True, ssim=0.98, vmaf=None)]  # fmt: skip
+        original, marked = self.smooth_beside_rough()
+        looks = closest_looks(rows, lambda _: (original, marked, marked))
+        assert [(look.title[0], look.words[0]) for look in looks] == [("a", "2"), ("b", "1")]
+        assert list(looks[0].films) == ["unmarked", "marked"]
+        shown = [decoded(film) for film in looks[0].films.values()]
+        assert shown[0].shape == (4, CLOSE, CLOSE, 3)
+        assert 40 < psnr(*shown) < 45  # the change of two levels is still there, and nothing else
+
+    def test_clips_of_a_corpus_are_not_shown(self):
+        assert closest_looks([row("a", "none", "1", True, ssim=0.9, sha256="ab" * 32)], remake) == ()
+
+
+def decoded(data):
+    with av.open(io.BytesIO(data)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
