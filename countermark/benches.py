@@ -211,7 +211,7 @@ def _forgery(options: BenchOptions) -> str:
         use=options.use,
         corpus=options.settings.corpus,
         clips=options.clips or CLIPS,
-        kinds=options.attacks or None,
+        kinds=(*options.only, *options.attacks) or None,
         workers=options.workers,
         ray_address=options.ray,
         seconds_per_task=options.limit,
@@ -337,7 +337,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "forgery": Bench(
             "averaging, copying, collusion, marking again, claims by a key: what gets rid of a watermark or fakes one",
             _forgery,
-            _names("videos attacks use clips workers ray limit seed"),
+            _names("only videos attacks use clips workers ray limit seed"),
         ),
         "latent": Bench(
             "both watermarks in clips of the built-in model, after encoding", _latent, _names("clips workers seed")

@@ -42,14 +42,14 @@ OPTIONS = (
 @click.option(
     "--attacks",
     metavar="LIST",
-    help="Chains instead of the suite's, with commas: none,strip+x264:28; of forgery kinds: learn,verdict...",
+    help="Chains instead of the suite's, with commas: none,strip+x264:28.",
     shell_complete=completion.attacks,
 )
 @click.option(
     "--only",
     metavar="PART",
     multiple=True,
-    help="This part alone of false-alarms (search) or speed (sign); may be given several times.",
+    help="This part alone of forgery (learn), false-alarms (search) or speed (sign); may be given several times.",
 )
 @click.option(
     "--videos",

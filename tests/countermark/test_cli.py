@@ -178,7 +178,7 @@ class TestBench:
         assert "--out" in done.stderr.splitlines()[1]
         assert not (tmp_path / "rows").exists()
 
-    @pytest.mark.parametrize("name", ["speed", "false-alarms"])
+    @pytest.mark.parametrize("name", ["speed", "false-alarms", "forgery"])
     def test_a_part_that_it_does_not_have_is_named(self, call, name: str) -> None:
         done = call("bench", name, "--only", "nothing", "--out", "rows")
         assert done.returncode == 2
