@@ -149,7 +149,7 @@ class PixelWatermarkCheck:
         """The seconds of every id, by the number of its key and itself. In a chunk that another id of the same geometry
         fits better, that one is taken off first: strong ids look like weak ones.
         """
-        scores: dict[tuple[int, int], tuple[ChunkScore, ...]] = {}
+        scores: dict[tuple[Geometry, int], dict[int, tuple[ChunkScore, ...]]] = {}
         for geometry, traces in self._traces.items():
             seen = [
                 (number, examiner, found)
@@ -166,9 +166,13 @@ class PixelWatermarkCheck:
             for place, (number, examiner, found) in enumerate(seen):
                 starts, rivals = examiner.starts[found.watermark_id], rivals_of(place, first, patterns, strongest)
                 again = scores_of(traces, examiner.reader, found, starts, rivals) if rivals else first[place]
-                scores[number, found.watermark_id] = again
-        clearest = clearest_of(scores.values())
-        return {which: spans_of(of, clearest) for which, of in scores.items()}
+                scores.setdefault((geometry, number), {})[found.watermark_id] = again
+        clearest = clearest_of(one for of_key in scores.values() for one in of_key.values())
+        return {
+            (number, watermark_id): spans
+            for (_, number), of_key in scores.items()
+            for watermark_id, spans in zip(of_key, spans_of(list(of_key.values()), clearest), strict=True)
+        }
 
     def _take(self, count: int) -> None:
         """Turn the first `count` frames into a chunk, add it up, and decode when a window is complete."""

@@ -357,7 +357,7 @@ def test_an_id_that_another_one_resembles_by_chance_is_not_said_to_last(watermar
         scores_of(traces, reader, one, [9], rivals_of(number, first, patterns, [0, 1]))
         for number, one in enumerate((weak, strong))
     ]
-    spans = [spans_of(own, clearest_of(scores)) for own in scores]
+    spans = spans_of(scores, clearest_of(scores))
     assert [span[0][0] for span in spans] == [0.0, pytest.approx(19.2)]
     assert len(spans[0]) == len(spans[1]) == 1
 
