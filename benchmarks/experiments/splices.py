@@ -38,6 +38,9 @@ SIZE, FRAMES_PER_SECOND = (854, 480), 24.0
 CLOSE_SECONDS = 0.5
 """How far the seconds that are named for an id may be off."""
 
+SHOWN = 30
+"""Films that are not right, named one by one, at most."""
+
 
 def run_splices(
     out: Path,
@@ -192,7 +195,27 @@ def splices_report(rows: Sequence[Row], settings: Mapping[str, object]) -> Repor
         f"{SIZE[1]}, each shot from another source and marked with an id of its own under one key."
     )
     table = Table("Films of three marked shots", header, tuple(lines), note)
-    return Report("Spliced films", (sentence,), (table,), (), dict(settings), {"arms": results})
+    return Report("Spliced films", (sentence,), (table, *_off(rows)), (), dict(settings), {"arms": results})
+
+
+def _off(rows: Sequence[Row]) -> tuple[Table, ...]:
+    """The films in which an id or its seconds are not right, shot by shot; no table where there is none."""
+    lines = []
+    for row in rows:
+        if "error" in row or (row["close"] and not row["wrong_id"]):
+            continue
+        read = dict(row["read"])
+        shots = [(name, f"{begin:g}-{end:g}", read.pop(name, [])) for name, begin, end in row["shots"]]
+        said = [f"{true}: {_seconds(spans)}" for _, true, spans in shots]
+        said += [f"no shot: {_seconds(spans)}" for spans in read.values()]
+        lines.append((row["clip"], row["arm"], "; ".join(said)))
+    note = f"Seconds of each shot: those that were said of its id. Not more than {SHOWN} are shown."
+    header = ("film", "attack", "seconds")
+    return (Table("Films that are not right", header, tuple(lines[:SHOWN]), note),) if lines else ()
+
+
+def _seconds(spans: Sequence[Sequence[float]]) -> str:
+    return ", ".join(f"{begin:g}-{end:g}" for begin, end in spans) or "not read"
 
 
 __all__ = ["CHAINS", "FILMS", "measure", "run_splices", "span_error", "splices_report"]

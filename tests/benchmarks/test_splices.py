@@ -52,3 +52,16 @@ def test_a_film_is_read_and_reported(tmp_path, monkeypatch):
     report = (tmp_path / "report.md").read_text()
     assert "all three ids" in report
     assert "1/1" in report
+    assert "not right" not in report
+
+
+def test_films_that_are_not_right_are_named_with_what_was_read():
+    right = {"task": "splices/000", "of": 2, "clip": "splices/000", "arm": "none", "ids": 3, "all_ids": True, "close": True,
+             "wrong_id": False, "worst_seconds": 0.0, "shots": [["a", 0.0, 2.5], ["b", 2.5, 6.0]],
+             "read": [["a", [[0.0, 2.5]]], ["b", [[2.5, 6.0]]]]}  # fmt: skip
+    wrong = {**right, "arm": "x264:28", "close": False, "wrong_id": True, "worst_seconds": None,
+             "read": [["b", [[2.5, 4.0], [5.5, 6.0]]], ["c", [[0.0, 1.0]]]]}  # fmt: skip
+    settings = {"films": 1}
+    tables = splices.splices_report([right, wrong], settings).tables
+    assert tables[1].rows == (("splices/000", "x264:28", "0-2.5: not read; 2.5-6: 2.5-4, 5.5-6; no shot: 0-1"),)
+    assert len(splices.splices_report([right, {**right, "arm": "x264:28"}], settings).tables) == 1
