@@ -56,8 +56,8 @@ def test_a_film_is_read_and_reported(tmp_path, monkeypatch):
 
 
 def test_films_that_are_not_right_are_named_with_what_was_read():
-    right = {"task": "splices/000", "of": 2, "clip": "splices/000", "arm": "none", "ids": 3, "all_ids": True, "close": True,
-             "wrong_id": False, "worst_seconds": 0.0, "shots": [["a", 0.0, 2.5], ["b", 2.5, 6.0]],
+    right = {"task": "splices/000", "of": 2, "clip": "splices/000", "arm": "none", "ids": 3, "all_ids": True,
+             "close": True, "wrong_id": False, "worst_seconds": 0.0, "shots": [["a", 0.0, 2.5], ["b", 2.5, 6.0]],
              "read": [["a", [[0.0, 2.5]]], ["b", [[2.5, 6.0]]]]}  # fmt: skip
     wrong = {**right, "arm": "x264:28", "close": False, "wrong_id": True, "worst_seconds": None,
              "read": [["b", [[2.5, 4.0], [5.5, 6.0]]], ["c", [[0.0, 1.0]]]]}  # fmt: skip
