@@ -6,6 +6,7 @@ Clips of a corpus may not be passed on, so only rendered scenes are shown unless
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +16,16 @@ import numpy as np
 
 from benchmarks.cells import Cells
 from benchmarks.runs import Row
+from provenance.errors import CountermarkError
 from provenance.quality import psnr
 from provenance.video import Clip
 from provenance.video.encoding import Encoding
 from provenance.video.write import encoded
+
+_COSTS = (("psnr_db", 1, " dB"), ("ssim", 3, " SSIM"), ("vmaf", 0, " VMAF"), ("flicker", 2, " times the flicker"))
+_SMOOTHED = 15  # pixels
+_FAINT_LEVELS = 2.0
+_log = logging.getLogger(__name__)
 
 Remake = Callable[[Row], tuple[Clip, Clip, Clip]]
 """A row -> (the clip before marking, marked, attacked), the same as when the row was measured."""
@@ -116,8 +123,8 @@ def closest_looks(
 ) -> tuple[Sample, ...]:
     """Return for every watermark the clip that it costs most, before and after, where it shows most: not resized.
 
-    Most is the least VMAF, or SSIM where that was not measured. A watermark none of whose clips may be shown is left
-    out, and so is what would take the page beyond `MOST_BYTES`.
+    Most is the least VMAF, or SSIM where that was not measured. A watermark none of whose clips may be shown, or that
+    cannot be made again, is left out, and so is what would take all looks beyond `MOST_BYTES`.
     """
     worst: dict[str, Row] = {}
     for row in rows:
@@ -127,7 +134,11 @@ def closest_looks(
                 worst[mark] = row
     looks: list[Sample] = []
     for row in worst.values():
-        original, marked, _ = remake(row)
+        try:
+            original, marked, _ = remake(row)
+        except CountermarkError as error:  # a peer's, perhaps: all rows are there, and a page without a look is a page
+            _log.warning("%s: no look at %s (%s)", row["watermark"], row["clip"], error)
+            continue
         look = close_up(row, original, marked)
         if sum(one.size for one in (*looks, look)) <= MOST_BYTES:
             looks.append(look)
@@ -139,24 +150,19 @@ def _likeness(row: Row) -> float:
 
 
 def close_up(row: Row, original: Clip, marked: Clip) -> Sample:
-    """Cut the square where marking shows most out of both clips."""
+    """Cut the square where marking shows most out of the first two seconds of both clips."""
+    original, marked = _short(original), _short(marked)
     top, left, side = most_visible(original, marked)
     films = {}
     for name, clip in (("unmarked", original), ("marked", marked)):
-        short = clip.select(clip.times - clip.times[0] < LONGEST_SECONDS - 1e-9)
-        square = short.frames[:, top : top + side, left : left + side]
-        films[name] = _encoded(Clip(np.ascontiguousarray(square), short.times), CLOSE_CRF)
+        square = clip.frames[:, top : top + side, left : left + side]
+        films[name] = _encoded(Clip(np.ascontiguousarray(square), clip.times), CLOSE_CRF)
     costs = [f"{row[name]:.{digits}f}{unit}" for name, digits, unit in _COSTS if row.get(name) is not None]
     return Sample(
         f"{row['watermark']}, the clip that it costs most",
         f"{row['clip']}: {', '.join(costs)}; a square of {side} pixels, not resized",
         films,
     )
-
-
-_COSTS = (("psnr_db", 1, " dB"), ("ssim", 3, " SSIM"), ("vmaf", 0, " VMAF"), ("flicker", 2, " times the flicker"))
-_SMOOTHED = 15
-_FAINT_LEVELS = 2.0
 
 
 def most_visible(original: Clip, marked: Clip) -> tuple[int, int, int]:
@@ -174,10 +180,14 @@ def most_visible(original: Clip, marked: Clip) -> tuple[int, int, int]:
 
 def encoded_small(clip: Clip) -> bytes:
     """Return the first two seconds as MP4, H.264, fitted into a square of 320 pixels; the same clip, the same bytes."""
-    short = clip.select(clip.times - clip.times[0] < LONGEST_SECONDS - 1e-9)
+    short = _short(clip)
     width, height = _fitted(clip.width, clip.height)
     frames = np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in short.frames])
     return _encoded(Clip(frames, short.times), CRF)
+
+
+def _short(clip: Clip) -> Clip:
+    return clip.select(clip.times - clip.times[0] < LONGEST_SECONDS - 1e-9)
 
 
 def _encoded(clip: Clip, crf: int) -> bytes:

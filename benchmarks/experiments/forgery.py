@@ -102,6 +102,7 @@ def run_forgery(
     for kind in kinds or ():
         if kind not in KINDS:
             raise UnknownName("kind of forgery", kind, KINDS)
+    kinds = [kind for kind in KINDS if not kinds or kind in kinds]
     mark = mark_named(watermark)
     source = str(videos) if videos is not None else SCENES
     found = subjects(source, use=use, seed=seed, shape=SceneShape(360, 640, FRAMES / RATE), corpus=corpus)
@@ -114,9 +115,9 @@ def run_forgery(
         tasks += _of_clip(subject, (donors + targets)[position], peers, tries, given | {"donors": donors})
     if isinstance(mark, PixelMark):
         tasks += [_transplant(number, seed) for number in range(min(clips, len(PROMPTS)))]
-    tasks = [task for task in tasks if task.name.split("/")[0] in (kinds or KINDS)]
+    tasks = [task for task in tasks if task.name.split("/")[0] in kinds]
     settings = {
-        "experiment": "forgery", "kinds": list(kinds or KINDS), "seed": seed, "use": use,
+        "experiment": "forgery", "kinds": kinds, "seed": seed, "use": use,
         "videos": source.rstrip("/").rsplit("/", 1)[-1],
         "watermark": mark.name, "clips": len(targets), "sources": len(donors), "counts": list(counts), "tries": tries,
         "queries": queries, "peers": peers, "subjects": fingerprint_of(found),

@@ -147,7 +147,7 @@ class PixelWatermarkCheck:
 
     def _spans(self) -> dict[tuple[int, int], tuple[Span, ...]]:
         """The seconds of every id, by the number of its key and itself. In a chunk that another id of the same geometry
-        fits better, that one is taken off first: strong ids look like weak ones.
+        fits better, that one is taken off first: strong ids look like weak ones. Ids of one key share the moments out.
         """
         scores: dict[tuple[Geometry, int], dict[int, tuple[ChunkScore, ...]]] = {}
         for geometry, traces in self._traces.items():

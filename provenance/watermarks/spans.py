@@ -1,12 +1,11 @@
 """Which seconds carry a known id: correlation with all its harmonics, a moment at a time.
 
-A moment holds one id of a key, and where one ends another may begin: the moments of a chunk are shared out among the
-ids that were found as a whole, by the likeliest path through them (Viterbi 1967).
+Where one id of a key ends another may begin: the moments of a chunk are shared out among the ids that are in it, by the
+likeliest path through them (Viterbi 1967). Two ids have a moment in common only where both are strong there.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,10 +25,11 @@ _FEW_STEPS = 12
 _BESIDE = 0.1  # of the clearest id of a chunk: as much may be left of its resemblance to another one
 _WEAK = 0.5  # of the usual score: what a marked moment is taken for, since content hides much of it in some
 _CHANGE = 10.0  # nats that speak for another id, or none, before it is believed
-_AGAINST = 4.0  # nats: no single step says more against an id, since content hides it from time to time
+_TRUSTED = 6.0  # a step's usual score is taken for no more than this: what content does to it grows with it
 _BOTH = 0.5  # of its own usual score, and of the other id's: so much for two ids at once
+_MEAN_MAGNITUDE = float(np.sqrt(2 / np.pi))  # of noise of one standard deviation
 _BRIDGE_SECONDS = 1.0
-_MARGIN_SECONDS = 0.5  # at the ends of a chunk, where smoothing has less to go by
+_MARGIN_SECONDS = 0.5  # at the ends of a chunk: encoders save on what comes before a cut
 
 
 class _Known(Protocol):
@@ -45,12 +45,17 @@ class _Known(Protocol):
 class ChunkScore:
     """How well a known id fits a chunk, moment by moment, in standard deviations.
 
-    steps: float64 (steps,), each by itself. altogether: over all of the chunk.
+    steps: float64 (steps,), each by itself, around 0 where nothing is marked. noise: their standard deviation there, in
+    the trace's unit. altogether: over all of the chunk.
     """
 
     trace: Trace
     steps: np.ndarray
-    altogether: float
+    noise: float = 1.0
+
+    @property
+    def altogether(self) -> float:
+        return float(self.steps.sum()) / float(np.sqrt(len(self.steps)))
 
     @property
     def begins(self) -> float:
@@ -76,12 +81,6 @@ class ChunkScore:
     def step_level(self) -> float:
         """The usual score of single steps that are marked."""
         return self.level / float(np.sqrt(self._smoothed))
-
-    @property
-    def gains(self) -> np.ndarray:
-        """How far each step speaks for the id, in nats: float64 (steps,)."""
-        usual = _WEAK * self.step_level
-        return np.maximum(usual * np.maximum(self.steps, 0.0) - usual**2 / 2, -_AGAINST)
 
     @property
     def stands_out(self) -> bool:
@@ -113,9 +112,9 @@ def scores_of(
             turned = line * signs[int((signs @ line.real).argmax())]
         else:
             turned = line * np.sign(line.real)
-        noise = float(np.sqrt((turned.imag**2).mean()))  # the quadrature holds the same noise, no watermark
-        steps = turned.real / max(noise, 1e-12)
-        scored.append(ChunkScore(trace, steps, float(steps.sum()) / float(np.sqrt(len(steps)))))
+        noise = max(float(np.sqrt((turned.imag**2).mean())), 1e-12)  # the quadrature has the same, and no watermark
+        usual_of_chance = 0.0 if len(keyed) else _MEAN_MAGNITUDE  # where signs are not known, each step chose its own
+        scored.append(ChunkScore(trace, turned.real / noise - usual_of_chance, noise))
     return tuple(scored)
 
 
@@ -170,8 +169,8 @@ def spans_of(scored: Sequence[Sequence[ChunkScore]], clearest: Mapping[float, fl
     """Return, for each id of one key, the stretches in seconds in which it stands out, in order.
 
     scored: for each id, its score of every chunk, the same chunks for all. clearest: of `clearest_of`, over all ids
-    that were found. An id that stands out nowhere was read from all chunks together, and has those in which no other
-    one is clearer by far.
+    that were found. An id that stands out in chunks where others are always stronger has those; one that stands out
+    nowhere was read from all chunks together, and has those in which no other one is clearer by far.
     """
     pieces: list[list[Span]] = [[] for _ in scored]
     for chunk in zip(*scored, strict=True):
@@ -182,7 +181,8 @@ def spans_of(scored: Sequence[Sequence[ChunkScore]], clearest: Mapping[float, fl
     for scores, own in zip(scored, pieces, strict=True):
         if not own and scores:
             apart = [one for one in scores if _is_apart(one, clearest)]
-            own += [(one.begins, one.ends) for one in apart or [max(scores, key=lambda one: one.level)]]
+            whole = [one for one in apart if one.stands_out] or apart or [max(scores, key=lambda one: one.level)]
+            own += [(one.begins, one.ends) for one in whole]
     return [_merged(own) for own in pieces]
 
 
@@ -193,22 +193,24 @@ def _is_apart(one: ChunkScore, clearest: Mapping[float, float]) -> bool:
 def shared_out(scores: Sequence[ChunkScore]) -> list[np.ndarray]:
     """Return, for each id that is in a chunk, which steps are its own: bool (steps,).
 
-    One id has a step, or none; two have it where the fainter is too strong to be a resemblance. The ends of the chunk,
-    mostly cuts, go with what is near: an encoder saves on what comes before a cut.
+    One id has a step, or none; several have it where the fainter ones are too strong to be a resemblance. The ends of
+    the chunk, mostly cuts, go with what is near.
     """
     if not scores:
         return []
-    gains = np.stack([np.zeros(len(scores[0].steps)), *(one.gains for one in scores)], axis=1)
+    steps, usual = _in_one_unit(scores)
+    for_each = _WEAK * usual * np.maximum(steps, 0.0) - (_WEAK * usual) ** 2 / 2
+    gains = np.concatenate([np.zeros((len(steps), 1)), for_each], axis=1)
     winner = likeliest_path(gains, _CHANGE)
     owned = []
-    for number, one in enumerate(scores, 1):
-        own = winner == number
-        if len(scores) > 1:
-            alone = likeliest_path(gains[:, [0, number]], _CHANGE) == 1
-            own |= _beside_others(alone, winner, number, scores)
-        steps = np.flatnonzero(own)
-        if len(steps):
-            first, last = int(steps[0]), int(steps[-1])
+    for place, one in enumerate(scores):
+        own = winner == place + 1
+        if len(scores) > 1 and not own.all():
+            alone = likeliest_path(gains[:, [0, place + 1]], _CHANGE) == 1
+            own |= _beside_others(alone, winner, place, steps, float(usual[place]))
+        on = np.flatnonzero(own)
+        if len(on):
+            first, last = int(on[0]), int(on[-1])
             if one.trace.begins[first] - one.begins <= _MARGIN_SECONDS and not winner[:first].any():
                 own[:first] = True
             if one.ends - one.trace.ends[last] <= _MARGIN_SECONDS and not winner[last + 1 :].any():
@@ -217,19 +219,33 @@ def shared_out(scores: Sequence[ChunkScore]) -> list[np.ndarray]:
     return owned
 
 
-def _beside_others(alone: np.ndarray, winner: np.ndarray, number: int, scores: Sequence[ChunkScore]) -> np.ndarray:
-    """Return the steps, about a second at least, that an id would have by itself, another one has, and both hold: bool
-    (steps,).
+def _in_one_unit(scores: Sequence[ChunkScore]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores that can be compared, float64 (steps, ids), and what is usual for each id, (ids,).
+
+    The noise of a strong id holds the others; that of a faint one does not, since the strong one was taken off first.
+    """
+    noises = np.array([one.noise for one in scores])
+    units = noises / noises.min()
+    usual = np.array([one.step_level for one in scores]) * units
+    trusted = min(1.0, _TRUSTED / max(float(usual.max()), 1e-12))
+    steps = np.stack([one.steps for one in scores], axis=1) * units
+    return steps * trusted, usual * trusted
+
+
+def _beside_others(alone: np.ndarray, winner: np.ndarray, place: int, steps: np.ndarray, usual: float) -> np.ndarray:
+    """Return the stretches that an id would have by itself, and holds although others have a second or more of them:
+    bool (steps,).
+
+    alone: bool (steps,), what it would have. winner: of `shared_out`. steps: of `_in_one_unit`. usual: the id's own.
     """
     both = np.zeros(len(alone), dtype=bool)
-    contested = np.where(alone & (winner != number), winner, 0)
-    edges = np.flatnonzero(np.diff(contested, prepend=0, append=0))
-    for begin, end in itertools.pairwise(edges.tolist()):
-        other = int(contested[begin])
-        if other and end - begin >= min(_SMOOTHING_STEPS, len(alone)):
-            run = slice(begin, end)
-            theirs, own = scores[other - 1].steps[run].mean(), scores[number - 1].steps[run].mean()
-            both[run] = own >= _BOTH * max(theirs, scores[number - 1].step_level)
+    contested = alone & (winner > 0) & (winner != place + 1)
+    edges = np.flatnonzero(np.diff(alone, prepend=False, append=False))
+    for begin, end in edges.reshape(-1, 2).tolist():
+        here = np.flatnonzero(contested[begin:end]) + begin
+        if len(here) >= min(_SMOOTHING_STEPS, len(alone)):
+            theirs = steps[here, winner[here] - 1].mean()
+            both[begin:end] = steps[here, place].mean() >= _BOTH * max(theirs, usual)
     return both
 
 
@@ -251,7 +267,7 @@ def likeliest_path(gains: np.ndarray, change: float) -> np.ndarray:
 
 def _merged(pieces: list[Span]) -> tuple[Span, ...]:
     spans: list[Span] = []
-    for begin, end in pieces:
+    for begin, end in sorted(pieces):
         if spans and begin - spans[-1][1] <= _BRIDGE_SECONDS:
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
         else:

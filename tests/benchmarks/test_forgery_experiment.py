@@ -1,5 +1,6 @@
 """The forgery experiment says whose ids stand in a forged clip, and would notice one that belongs to nobody."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from benchmarks.experiments.forgery_claims import CLAIMS
 from benchmarks.experiments.forgery_report import forgery_report
 from benchmarks.marks import PixelMark, bench_key
 from benchmarks.videos import SceneShape, scene_subjects
+from countermark.benches import BENCHES, BenchOptions
+from countermark.settings import Settings
 from provenance.errors import UnknownName
 from provenance.video import Clip
 
@@ -122,3 +125,17 @@ def test_a_run_is_resumed_and_no_copy_takes_verify_in(tmp_path, monkeypatch):
 def test_only_the_kinds_that_are_named_are_done(tmp_path):
     with pytest.raises(UnknownName, match="kind of forgery"):
         run_forgery(tmp_path, kinds=["learning"])
+
+
+def test_kinds_are_taken_from_both_options_once_and_in_one_order(tmp_path, monkeypatch):
+    done = []
+
+    def record(tasks, *_, settings, **__):
+        done.append((settings["kinds"], {task.name.split("/")[0] for task in tasks}))
+        return []
+
+    monkeypatch.setattr(forgery, "run_tasks", record)
+    options = BenchOptions(Settings.from_environment({}), tmp_path, videos="scenes:3", clips=1)
+    for only, attacks in ((("learn", "claim"), ()), (("learn",), ("claim", "learn")), ((), ("claim", "learn"))):
+        BENCHES["forgery"].run(replace(options, only=only, attacks=attacks))
+    assert done == [(["claim", "learn"], {"claim", "learn"})] * 3

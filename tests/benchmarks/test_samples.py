@@ -18,6 +18,7 @@ from benchmarks.samples import (
     worst_rows,
     worst_samples,
 )
+from provenance.errors import UsageError
 from provenance.quality import psnr
 from provenance.video import Clip
 
@@ -125,6 +126,28 @@ class TestClosestLook:
         shown = [decoded(film) for film in looks[0].films.values()]
         assert shown[0].shape == (4, CLOSE, CLOSE, 3)
         assert 40 < psnr(*shown) < 45  # the change of two levels is still there, and nothing else
+
+    def test_the_square_is_one_of_the_seconds_that_are_played(self):
+        original, marked = self.smooth_beside_rough()
+        still = Clip.at_rate(np.full((60, 300, 600, 3), 128, np.uint8), 12)
+        moved = still.frames.copy()
+        moved[:24, :, 300:] += marked.frames[0, :, 300:] - original.frames[0, :, 300:]
+        moved[24:, :, :300] += 9
+        looks = closest_looks(
+            [row("a", "none", "1", True, ssim=0.9)], lambda _: (still, Clip(moved, still.times), still)
+        )
+        films = [decoded(film) for film in looks[0].films.values()]
+        assert len(films[0]) == 24
+        assert psnr(*films) < 45
+
+    def test_a_clip_that_cannot_be_made_again_costs_its_look_alone(self):
+        def remake_one(row):
+            if row["watermark"] == "a":
+                raise UsageError("its peer is gone", hint="install it")
+            return remake(row)
+
+        rows = [row(mark, "none", "1", True, ssim=0.9) for mark in "ab"]
+        assert [look.title[0] for look in closest_looks(rows, remake_one)] == ["b"]
 
     def test_clips_of_a_corpus_are_not_shown(self):
         assert closest_looks([row("a", "none", "1", True, ssim=0.9, sha256="ab" * 32)], remake) == ()
