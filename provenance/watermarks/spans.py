@@ -55,6 +55,7 @@ class ChunkScore:
 
     @property
     def altogether(self) -> float:
+        """The score over all of the chunk."""
         return float(self.steps.sum()) / float(np.sqrt(len(self.steps)))
 
     @property
